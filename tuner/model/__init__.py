@@ -14,8 +14,10 @@ from tuner.model.measurement import (
     ServerTimings,
 )
 from tuner.model.outcome import Blame, Reason
+from tuner.model.repetition_figures import ClientTotals, RepetitionFigures, ServerWindow
 from tuner.model.score import ConstraintValue, Direction, Objective, Score
 from tuner.model.settings import Scalar, Settings, digest
+from tuner.model.weights import LayerCache, MemoryNeeds, ModelShape, TensorTypeShare
 from tuner.model.workload import ClosedLoop, Workload
 
 __all__ = [
@@ -23,17 +25,22 @@ __all__ = [
     "Artifact",
     "Blame",
     "BuildPlan",
+    "ClientTotals",
     "ClosedLoop",
     "ConstraintValue",
     "Direction",
     "Figure",
     "FigureKind",
     "LaunchSpec",
+    "LayerCache",
     "LoadRun",
     "Measurement",
+    "MemoryNeeds",
+    "ModelShape",
     "Objective",
     "Reason",
     "Repetition",
+    "RepetitionFigures",
     "RequestRecord",
     "RequestStatus",
     "Scalar",
@@ -41,8 +48,10 @@ __all__ = [
     "ServerCounters",
     "ServerInfo",
     "ServerTimings",
+    "ServerWindow",
     "Settings",
     "SourceTree",
+    "TensorTypeShare",
     "TrialConfig",
     "Workload",
     "digest",

@@ -37,6 +37,8 @@ class ServerInfo:
     pid: int | None
     command: tuple[str, ...]
     """The exact command line."""
+    deploy_command: tuple[str, ...]
+    """The same server for production: without harness-only arguments, on llama-server's default address."""
     slots: int
     context_per_slot: int | None
     """From /props; None where this version does not say."""

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     KILLED = "killed"
     STALLED = "stalled"
     ALL_REQUESTS_FAILED = "all-requests-failed"
+    FIGURE_MISSING = "figure-missing"
     # verdicts
     CONSTRAINT = "constraint"
     REQUIREMENT = "requirement"

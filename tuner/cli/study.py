@@ -1,0 +1,60 @@
+"""`tuner study run` and `tuner study schema`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuner import wiring
+from tuner.cli.console import note, print_json
+from tuner.cli.live import make_watcher
+from tuner.cli.options import JsonOption, StateOption, StorageOption
+from tuner.cli.summary import print_summary, summary_json
+from tuner.config import study_schema
+
+
+def run_study(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The study file (YAML).", show_default=False)],
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=0, metavar="N", help="Trials in all, instead of search.trials."),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option("--hours", min=0, metavar="H", help="Hours in all, instead of search.hours."),
+    ] = None,
+    state: StateOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search, then prove. Run the same command again to go on where it stopped.
+
+    Example: tuner study run studies/quickstart.yaml --hours 2
+    """
+    locations = wiring.Locations.resolve(state=state, storage=storage)
+    prepared = wiring.prepare_study(file, locations, trials=trials, hours=hours)
+    with make_watcher(prepared.objectives) as watcher:
+        result = prepared.run(watcher)
+    summary = wiring.study_summary(prepared.name, locations)
+    if as_json:
+        print_json(
+            {**summary_json(summary), "new_trials": result.new_trials, "ended_because": result.ended_because}
+        )
+    else:
+        if result.new_trials == 0 and not result.confirmed_now:
+            note(f"Nothing left to do: {result.ended_because}. Raise it with --trials or --hours to go on.")
+        else:
+            note(f"{result.new_trials} new trials; stopped because {result.ended_because}.")
+        print_summary(summary)
+    if summary.best is None and not summary.front:
+        raise typer.Exit(1)
+
+
+def print_schema() -> None:
+    """Print the JSON Schema of the study file.
+
+    Example: tuner study schema > study.schema.json
+    """
+    print_json(study_schema())

@@ -1,0 +1,146 @@
+"""The study file as one frozen value, and what the other stages need of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
+
+from tuner.config.names import Label
+from tuner.config.parameters import SpaceSpec
+from tuner.config.section import Section, describe, list_to_tuple
+from tuner.config.sections import (
+    BaselineSpec,
+    BuildSpec,
+    CmakeBuild,
+    ModelSpec,
+    ObjectiveSpec,
+    SearchSpec,
+    ServeSpec,
+    SourceSpec,
+)
+from tuner.config.workloads import WorkloadSpec
+from tuner.expression import Expression, parse
+from tuner.model import Objective, Settings, TrialConfig, Workload, digest
+
+VERSION: Final = 1
+DEFAULT_BASELINE: Final = "default"
+"""The baseline that every study has: llama.cpp's defaults and what the study file fixes."""
+BASELINE_WORD: Final = "baseline"
+"""In a constraint: the same figure, of the default baseline."""
+
+
+class StudyFile(Section):
+    """Everything that decides a study's result. Made by `load_study`, which also checks how its parts fit."""
+
+    version: Literal[1] = Field(default=VERSION, description="The study file's format; 1 is the only one.")
+    name: Label = Field(description="The study's name in the storage and on disk.")
+    model: ModelSpec = Field(description="The model: a GGUF file, or a package that holds one.")
+    source: SourceSpec | None = Field(
+        default=None, description="Where llama.cpp's source comes from; not with a prebuilt binary."
+    )
+    build: BuildSpec = Field(
+        default_factory=CmakeBuild, description="How a llama-server comes to be, and what is fixed of it."
+    )
+    serve: ServeSpec = Field(description="How every server is started, and the context that it promises.")
+    baselines: Mapping[Label, BaselineSpec] = Field(
+        default_factory=dict,
+        description="Configurations to compare with, beside llama.cpp's defaults; they are measured first.",
+    )
+    space: SpaceSpec = Field(description="What is searched.")
+    workloads: Annotated[tuple[WorkloadSpec, ...], BeforeValidator(list_to_tuple)] = Field(
+        min_length=1, max_length=50, description="What is asked of the server; every trial runs all of them."
+    )
+    objectives: Annotated[tuple[ObjectiveSpec, ...], BeforeValidator(list_to_tuple)] = Field(
+        min_length=1, max_length=10, description="The figures to maximize or minimize."
+    )
+    constraints: Annotated[tuple[str, ...], BeforeValidator(list_to_tuple)] = Field(
+        default=(),
+        max_length=100,
+        description="Comparisons over WORKLOAD.FIGURE that the best trial must satisfy; `baseline` stands "
+        "for the same figure of the default baseline.",
+    )
+    search: SearchSpec = Field(default_factory=SearchSpec, description="Budget and method of the search.")
+    prefer: str | None = Field(
+        default=None,
+        max_length=200,
+        description="With several objectives: the one that decides which trial is called the best.",
+    )
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _known_version(cls, version: Any) -> Any:
+        if isinstance(version, bool) or version != VERSION:
+            raise ValueError(
+                f"{describe(version)} is not a version that this tuner reads; it reads version {VERSION}"
+            )
+        return version
+
+    def resolve(self, path: str) -> Path:
+        """A path of the study file as an absolute one: relative to the file's folder, `~` expanded."""
+        written = Path(path)
+        return self._folder / (written.expanduser() if path.startswith("~") else written)
+
+    @property
+    def content_hash(self) -> str:
+        """64 hex digits over everything but comments, formatting, key order and budgets.
+
+        A key that holds its default counts as absent, so that a newer tuner with further keys still knows
+        the study; a default therefore changes only together with `version`.
+        """
+        content = self.model_dump(
+            mode="json", exclude_defaults=True, exclude={"search": {"trials", "hours"}, "version": True}
+        )
+        if not content.get("search"):
+            content.pop("search", None)
+        return digest(f"study-file-{self.version}", json.dumps(content, sort_keys=True))
+
+    @property
+    def fixed(self) -> TrialConfig:
+        """What every trial has."""
+        flags = self.build.flags if isinstance(self.build, CmakeBuild) else {}
+        return TrialConfig(
+            build=Settings(flags), env=Settings(self.serve.env), args=Settings(self.serve.args)
+        )
+
+    @property
+    def baseline_configs(self) -> tuple[tuple[str, TrialConfig], ...]:
+        """Every baseline with its name, merged over what is fixed; `default` comes first."""
+        fixed = self.fixed
+        others = tuple(
+            (
+                name,
+                TrialConfig(
+                    build=fixed.build.merged(spec.build),
+                    env=fixed.env.merged(spec.env),
+                    args=fixed.args.merged(spec.args),
+                ),
+            )
+            for name, spec in self.baselines.items()
+        )
+        return ((DEFAULT_BASELINE, fixed), *others)
+
+    @property
+    def workload_values(self) -> tuple[Workload, ...]:
+        """The workloads as the stages take them."""
+        return tuple(workload.to_model() for workload in self.workloads)
+
+    @property
+    def objective_values(self) -> tuple[Objective, ...]:
+        """The objectives as the stages take them."""
+        return tuple(objective.to_model() for objective in self.objectives)
+
+    @property
+    def constraint_expressions(self) -> tuple[Expression, ...]:
+        """The constraints, parsed."""
+        return tuple(parse(text) for text in self.constraints)
+
+    @property
+    def require_expressions(self) -> tuple[Expression, ...]:
+        """The relations between settings, parsed."""
+        return tuple(parse(text) for text in self.space.require)

@@ -1,0 +1,154 @@
+"""The folder of a trial: everything that a figure was derived from, and what produced it.
+
+STATE/studies/NAME/
+    study.yaml                 the study file as it was when the study began
+    lock                       held while a run works on the study
+    trials/0007/               also baselines/NAME/ and confirmations/NN-NAME/
+        record.json            state, reason, figures, configuration (version in it)
+        command.txt            the exact command line, quoted for a shell
+        server.log  build.log  what the programs printed (build.log only where one was compiled)
+        requests.jsonl         one line for each request: the raw samples
+        counters.json          llama-server's counters around each repetition
+        versions.json          tuner, llama-server, toolchain, host
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import Busy
+from tuner.locking import raise_host_error, try_lock
+from tuner.model import Measurement
+from tuner.storage.record import TrialRecord, to_json
+
+SAMPLES_VERSION = 1
+
+
+class StudyFolder:
+    """Where one study keeps what does not fit into its database."""
+
+    def __init__(self, state_dir: Path, name: str) -> None:
+        self.path = state_dir / "studies" / name
+
+    def create(self) -> None:
+        """Make it. Raises HostError when the state folder cannot be written."""
+        _guarded(lambda: self.path.mkdir(parents=True, exist_ok=True), self.path)
+
+    def remove(self) -> None:
+        """Delete it with everything in it; it need not exist."""
+        if self.path.exists():
+            _guarded(lambda: shutil.rmtree(self.path), self.path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs of this study on this host away. Raises Busy."""
+        held = try_lock(self.path / "lock")
+        if held is None:
+            raise Busy(
+                f"study {self.path.name!r} is already being worked on by another tuner on this host: "
+                "wait for it, or stop it, then run the same command again"
+            )
+        with held:
+            yield
+
+    def write_study_file(self, text: str) -> None:
+        """Keep the study file as it was when the study began."""
+        write_atomically(self.path / "study.yaml", text)
+
+    def prepare(self, *parts: str) -> Path:
+        """An empty folder for a trial; what an earlier, interrupted attempt left is removed."""
+        folder = self.path.joinpath(*parts)
+
+        def make() -> None:
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True)
+
+        _guarded(make, folder)
+        return folder
+
+    def relative(self, folder: Path) -> str:
+        """The form that records store."""
+        return str(folder.relative_to(self.path))
+
+
+def write_trial(
+    folder: Path,
+    record: TrialRecord,
+    measurement: Measurement | None,
+    versions: Mapping[str, str],
+) -> None:
+    """Write a trial's files; record.json last, so that a folder with it is whole. Raises DiskFull, HostError."""
+    if record.command:
+        write_atomically(folder / "command.txt", shlex.join(record.command) + "\n")
+    if measurement is not None:
+        _guarded(lambda: _write_requests(folder / "requests.jsonl", measurement), folder)
+        write_atomically(folder / "counters.json", _dump(_counters(measurement)))
+    write_atomically(folder / "versions.json", _dump(dict(versions)))
+    write_atomically(folder / "record.json", _dump(to_json(record)))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside and rename: a reader sees the old text or the new one, never half of it."""
+
+    def write() -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    _guarded(write, path)
+
+
+def _write_requests(path: Path, measurement: Measurement) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for repetition in measurement.repetitions:
+            for record in repetition.run.records:
+                row = {
+                    "version": SAMPLES_VERSION,
+                    "workload": repetition.workload,
+                    "launch": repetition.launch,
+                    "repetition": repetition.index,
+                    **dataclasses.asdict(record),
+                }
+                file.write(json.dumps(row, separators=(",", ":"), default=str) + "\n")
+
+
+def _counters(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "version": SAMPLES_VERSION,
+        "repetitions": [
+            {
+                "workload": repetition.workload,
+                "launch": repetition.launch,
+                "repetition": repetition.index,
+                "started_s": repetition.run.started_s,
+                "ended_s": repetition.run.ended_s,
+                "client_cpu_s": repetition.run.client_cpu_s,
+                "before": dataclasses.asdict(repetition.before) if repetition.before else None,
+                "after": dataclasses.asdict(repetition.after) if repetition.after else None,
+            }
+            for repetition in measurement.repetitions
+        ],
+    }
+
+
+def _dump(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=1) + "\n"
+
+
+def _guarded(action: Callable[[], object], path: Path) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise_host_error(error, path)

@@ -1,0 +1,166 @@
+"""What is kept of a measured configuration, and its JSON form.
+
+One record describes a trial of the Optuna study, a baseline, or a confirmation launch: they differ only in
+where they are stored. The JSON form carries a version; `from_json` reads every version that was released.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuner.errors import TunerError
+from tuner.model import ConstraintValue, Figure, Reason, Settings, TrialConfig
+from tuner.trial import Durations, TrialState
+
+RECORD_VERSION = 1
+
+
+class RecordUnreadable(TunerError):
+    """A stored record that this version cannot read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One configuration with what became of it."""
+
+    label: str
+    """`trial 7`, `baseline default`, `confirmation best 2`."""
+    number: int | None
+    """The trial's number in the Optuna study; None outside it."""
+    state: TrialState
+    config: TrialConfig
+    """As proposed, fixed settings included."""
+    identity: str
+    """Of the canonical configuration: equal identities share one measurement."""
+    reason: Reason | None = None
+    message: str = ""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    objectives: tuple[float, ...] = ()
+    constraints: tuple[ConstraintValue, ...] = ()
+    flags: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    """The command line that was run, harness-only arguments included."""
+    deploy_command: tuple[str, ...] = ()
+    """The same without them."""
+    build_key: str = ""
+    durations: Durations = field(default_factory=Durations)
+    reused_from: str | None = None
+    """The label of the record whose measurement this one shares."""
+    folder: str = ""
+    """Where raw samples and logs are, relative to the study's folder."""
+    started: str = ""
+    ended: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a score, be it feasible or not."""
+        return bool(self.objectives)
+
+    @property
+    def feasible(self) -> bool:
+        return self.state is TrialState.COMPLETE
+
+
+def to_json(record: TrialRecord) -> dict[str, Any]:
+    """Plain JSON values; the inverse of `from_json`."""
+    return {
+        "version": RECORD_VERSION,
+        "label": record.label,
+        "number": record.number,
+        "state": record.state.value,
+        "config": config_to_json(record.config),
+        "identity": record.identity,
+        "reason": record.reason.value if record.reason else None,
+        "message": record.message,
+        "figures": {
+            name: {"value": figure.value, "missing": figure.missing, "samples": list(figure.samples)}
+            for name, figure in record.figures.items()
+        },
+        "objectives": list(record.objectives),
+        "constraints": [
+            {"expression": constraint.expression, "violation": constraint.violation}
+            for constraint in record.constraints
+        ],
+        "flags": list(record.flags),
+        "command": list(record.command),
+        "deploy_command": list(record.deploy_command),
+        "build_key": record.build_key,
+        "durations": {
+            "build_s": record.durations.build_s,
+            "launch_s": record.durations.launch_s,
+            "measure_s": record.durations.measure_s,
+            "total_s": record.durations.total_s,
+        },
+        "reused_from": record.reused_from,
+        "folder": record.folder,
+        "started": record.started,
+        "ended": record.ended,
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> TrialRecord:
+    """Raises RecordUnreadable for another version or a damaged record."""
+    if data.get("version") != RECORD_VERSION:
+        raise RecordUnreadable(
+            f"a record of version {data.get('version')!r} was found where this tuner reads {RECORD_VERSION}: "
+            "use the tuner that wrote it"
+        )
+    try:
+        return TrialRecord(
+            label=data["label"],
+            number=data["number"],
+            state=TrialState(data["state"]),
+            config=config_from_json(data["config"]),
+            identity=data["identity"],
+            reason=Reason(data["reason"]) if data["reason"] else None,
+            message=data["message"],
+            figures={
+                name: Figure(value=row["value"], missing=row["missing"], samples=tuple(row["samples"]))
+                for name, row in data["figures"].items()
+            },
+            objectives=tuple(data["objectives"]),
+            constraints=tuple(
+                ConstraintValue(expression=row["expression"], violation=row["violation"])
+                for row in data["constraints"]
+            ),
+            flags=tuple(data["flags"]),
+            command=tuple(data["command"]),
+            deploy_command=tuple(data["deploy_command"]),
+            build_key=data["build_key"],
+            durations=Durations(**data["durations"]),
+            reused_from=data["reused_from"],
+            folder=data["folder"],
+            started=data["started"],
+            ended=data["ended"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordUnreadable(f"a stored record is damaged: {error!r}") from error
+
+
+def config_to_json(config: TrialConfig) -> dict[str, dict[str, Any]]:
+    """`{"build": {…}, "env": {…}, "args": {…}}`."""
+    return {"build": dict(config.build), "env": dict(config.env), "args": dict(config.args)}
+
+
+def config_from_json(data: Mapping[str, Mapping[str, Any]]) -> TrialConfig:
+    """The inverse of `config_to_json`."""
+    return TrialConfig(build=Settings(data["build"]), env=Settings(data["env"]), args=Settings(data["args"]))
+
+
+def dumps(record: TrialRecord) -> str:
+    """One line of JSON. Infinity, which a violated constraint may hold, is written as Python writes it."""
+    return json.dumps(to_json(record), separators=(",", ":"))
+
+
+def loads(text: str) -> TrialRecord:
+    """The inverse of `dumps`. Raises RecordUnreadable."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RecordUnreadable(f"a stored record is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RecordUnreadable("a stored record is not a JSON object")
+    return from_json(data)

@@ -1,0 +1,218 @@
+"""One study in the Optuna storage: its attributes, its records, its results of baselines and confirmations.
+
+Attributes are namespaced `tuner:`, so that dashboards and other tools can share the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from tuner.errors import NameUnknown, StudyChanged
+from tuner.model import ConstraintValue, Direction, Objective
+from tuner.storage.backend import mask_password, translated_storage_errors
+from tuner.storage.record import TrialRecord, dumps, loads
+
+_RECORD = "tuner:record"
+_HASH = "tuner:study-hash"
+_FILE = "tuner:study-file"
+_OBJECTIVES = "tuner:objectives"
+_PREFER = "tuner:prefer"
+_ELAPSED = "tuner:elapsed-s"
+_BASELINE = "tuner:baseline:"
+_CONFIRMATION = "tuner:confirmation:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySummary:
+    """One row of `study list`."""
+
+    name: str
+    trials: int
+    started: str | None
+
+
+class StudyStore:
+    """A study that exists in the storage."""
+
+    def __init__(self, storage: optuna.storages.RDBStorage, study: optuna.Study, url: str) -> None:
+        self.storage = storage
+        self.study = study
+        self.url = url
+
+    # --- opening -----------------------------------------------------------------------------------
+
+    @classmethod
+    def open_or_create(
+        cls,
+        storage: optuna.storages.RDBStorage,
+        url: str,
+        *,
+        name: str,
+        objectives: tuple[Objective, ...],
+        prefer: str | None,
+        content_hash: str,
+        file_text: str,
+    ) -> StudyStore:
+        """The study of this file. Raises StudyChanged when it began with another one."""
+        with translated_storage_errors(url):
+            study = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                directions=[objective.direction.value for objective in objectives],
+                load_if_exists=True,
+            )
+            store = cls(storage, study, url)
+            known = study.user_attrs.get(_HASH)
+            if known is None:
+                study.set_user_attr(_OBJECTIVES, [[o.direction.value, o.figure] for o in objectives])
+                study.set_user_attr(_PREFER, prefer)
+                study.set_user_attr(_FILE, file_text)
+                study.set_user_attr(_HASH, content_hash)
+            elif known != content_hash:
+                raise StudyChanged(
+                    f"study {name!r} began with a different study file, and figures measured under two files "
+                    f"cannot be compared: give the file a new `name:`, or delete the study "
+                    f"(`tuner study delete {name}`), or restore the file (`tuner study status {name} --file`)"
+                )
+        return store
+
+    @classmethod
+    def open(cls, storage: optuna.storages.RDBStorage, url: str, name: str) -> StudyStore:
+        """An existing study. Raises NameUnknown with the names that there are."""
+        with translated_storage_errors(url):
+            try:
+                study = optuna.load_study(storage=storage, study_name=name)
+            except KeyError as error:
+                names = [summary.name for summary in list_studies(storage, url)]
+                there = f"there are: {', '.join(names)}" if names else "there is none yet"
+                raise NameUnknown(f"no study {name!r} in {mask_password(url)}: {there}") from error
+        return cls(storage, study, url)
+
+    # --- attributes --------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.study.study_name
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """As the study file named them when the study began."""
+        with translated_storage_errors(self.url):
+            rows = self.study.user_attrs.get(_OBJECTIVES, [])
+        return tuple(Objective(direction=Direction(row[0]), figure=row[1]) for row in rows)
+
+    @property
+    def prefer(self) -> str | None:
+        """The figure that decides between several objectives."""
+        with translated_storage_errors(self.url):
+            return self.study.user_attrs.get(_PREFER)
+
+    @property
+    def file_text(self) -> str:
+        with translated_storage_errors(self.url):
+            return str(self.study.user_attrs.get(_FILE, ""))
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long runs of this study have worked on it, all together."""
+        with translated_storage_errors(self.url):
+            return float(self.study.user_attrs.get(_ELAPSED, 0.0))
+
+    def add_elapsed(self, duration_s: float) -> None:
+        with translated_storage_errors(self.url):
+            self.study.set_user_attr(_ELAPSED, self.elapsed_s + duration_s)
+
+    # --- records -----------------------------------------------------------------------------------
+
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """Records of all trials that have ended, by number."""
+        with translated_storage_errors(self.url):
+            frozen = self.study.get_trials(deepcopy=False)
+        return tuple(loads(trial.user_attrs[_RECORD]) for trial in frozen if _RECORD in trial.user_attrs)
+
+    def running(self) -> tuple[FrozenTrial, ...]:
+        """Trials that were asked for and never told."""
+        with translated_storage_errors(self.url):
+            return tuple(self.study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)))
+
+    def ask(self) -> optuna.Trial:
+        """The next proposal: an enqueued one first, else the sampler's."""
+        with translated_storage_errors(self.url):
+            return self.study.ask()
+
+    def enqueue(self, params: Mapping[str, object]) -> None:
+        """Have `params` (Optuna's own values) proposed next."""
+        with translated_storage_errors(self.url):
+            self.study.enqueue_trial(dict(params))
+
+    def tell(
+        self,
+        trial: optuna.Trial,
+        record: TrialRecord,
+        state: OptunaState,
+        constraints: tuple[ConstraintValue, ...],
+    ) -> None:
+        """Store the record, then end the trial: a kill between the two leaves a running trial, not a lie."""
+        with translated_storage_errors(self.url):
+            for constraint in constraints:
+                trial.set_constraint(constraint.expression, constraint.violation)
+            trial.set_user_attr(_RECORD, dumps(record))
+            values = record.objectives if state is OptunaState.COMPLETE else None
+            self.study.tell(trial, values=values, state=state)
+
+    def end_running(self, trial: FrozenTrial, record: TrialRecord) -> None:
+        """End a trial whose run is gone, as failed."""
+        with translated_storage_errors(self.url):
+            self.storage.set_trial_user_attr(trial._trial_id, _RECORD, dumps(record))
+            self.study.tell(trial.number, state=OptunaState.FAIL)
+
+    def baselines(self) -> Mapping[str, TrialRecord]:
+        """Measured baselines by name."""
+        return self._named(_BASELINE)
+
+    def store_baseline(self, name: str, record: TrialRecord) -> None:
+        with translated_storage_errors(self.url):
+            self.study.set_user_attr(_BASELINE + name, dumps(record))
+
+    def confirmations(self) -> Mapping[str, TrialRecord]:
+        """Confirmation launches, by `IDENTITY:NUMBER`."""
+        return self._named(_CONFIRMATION)
+
+    def store_confirmation(self, key: str, record: TrialRecord) -> None:
+        with translated_storage_errors(self.url):
+            self.study.set_user_attr(_CONFIRMATION + key, dumps(record))
+
+    def _named(self, prefix: str) -> Mapping[str, TrialRecord]:
+        with translated_storage_errors(self.url):
+            attributes = self.study.user_attrs
+        return {
+            key.removeprefix(prefix): loads(text)
+            for key, text in attributes.items()
+            if key.startswith(prefix)
+        }
+
+
+def list_studies(storage: optuna.storages.RDBStorage, url: str) -> tuple[StudySummary, ...]:
+    """Every study in the storage, by name."""
+    with translated_storage_errors(url):
+        summaries = optuna.get_all_study_summaries(storage=storage)
+    return tuple(
+        StudySummary(
+            name=summary.study_name,
+            trials=summary.n_trials,
+            started=summary.datetime_start.isoformat(timespec="seconds") if summary.datetime_start else None,
+        )
+        for summary in sorted(summaries, key=lambda summary: summary.study_name)
+    )
+
+
+def delete_study(storage: optuna.storages.RDBStorage, url: str, name: str) -> None:
+    """Delete a study. Raises NameUnknown."""
+    StudyStore.open(storage, url, name)
+    with translated_storage_errors(url):
+        optuna.delete_study(storage=storage, study_name=name)

@@ -1,0 +1,309 @@
+"""Runs one configuration: plan, build, launch, warm up, measure, score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tuner.build.base import ProgressListener
+from tuner.clock import Clock
+from tuner.errors import LoadFailed, TrialError
+from tuner.launch.base import Launcher, RunningServer
+from tuner.load.base import LoadGenerator, Target
+from tuner.model import (
+    Artifact,
+    LaunchSpec,
+    LoadRun,
+    Measurement,
+    Reason,
+    Repetition,
+    RequestStatus,
+    Score,
+    ServerCounters,
+    ServerInfo,
+    Settings,
+    TrialConfig,
+    Workload,
+)
+from tuner.trial.outcome import Durations, Outcome
+from tuner.trial.state import Event, TrialState, next_state
+
+_INFEASIBLE = frozenset(
+    {
+        Reason.ARGUMENT_UNKNOWN,
+        Reason.ARGUMENT_VALUE,
+        Reason.CONFIGURE_FAILED,
+        Reason.MODEL_UNSUPPORTED,
+        Reason.KV_TYPE_NEEDS_FLASH_ATTENTION,
+        Reason.KV_TYPE_HEAD_DIMENSION,
+        Reason.OUT_OF_DEVICE_MEMORY,
+        Reason.OUT_OF_DEVICE_MEMORY_UNDER_LOAD,
+        Reason.OUT_OF_HOST_MEMORY,
+        Reason.NO_KERNEL_FOR_DEVICE,
+        Reason.CONTEXT_TOO_SMALL,
+        Reason.KV_CACHE_FULL,
+        Reason.CONSTRAINT,
+        Reason.REQUIREMENT,
+    }
+)
+
+
+class ArtifactProvider(Protocol):
+    """Flags in, a llama-server out, from the cache where it is there."""
+
+    def obtain(self, flags: Settings, log: Path, on_progress: ProgressListener) -> Artifact:
+        """Raises BuildFailed, HostError."""
+        ...
+
+
+class ServerProbe(Protocol):
+    """What is read of a running server besides its answers."""
+
+    def counters(self, base_url: str) -> ServerCounters | None:
+        """/metrics now; None when it cannot be read."""
+        ...
+
+    def wait_idle(self, base_url: str) -> None:
+        """Return when no request is in flight, or when waiting longer is no use."""
+        ...
+
+
+Scorer = Callable[[Measurement, Score | None], Score]
+"""Measurement and the default baseline's score in; raises TrialError when an objective has no value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """The parts that a trial goes through."""
+
+    artifacts: ArtifactProvider
+    launcher: Launcher
+    generator: LoadGenerator
+    probe: ServerProbe
+    score: Scorer
+    clock: Clock
+    inspect: Callable[[Artifact], None]
+    """Called with the build of every trial before it is launched: what a study checks of its binaries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What is the same for every trial of a study."""
+
+    model: Path
+    vocab_size: int
+    first_token: int
+    """Random prompts draw token ids from [first_token, vocab_size)."""
+    context_per_request: int
+    workloads: tuple[Workload, ...]
+    seed: int
+    ready_timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a trial is; `done` of `total` within the state where that is known."""
+
+    state: TrialState
+    detail: str = ""
+    done: int = 0
+    total: int = 0
+
+
+ProgressSink = Callable[[Progress], None]
+
+
+class TrialRunner:
+    """Turns configurations into outcomes, one at a time."""
+
+    def __init__(self, stages: Stages, bench: Bench) -> None:
+        self._stages = stages
+        self._bench = bench
+
+    def run(
+        self,
+        config: TrialConfig,
+        folder: Path,
+        *,
+        seed: int,
+        baseline: Score | None,
+        on_progress: ProgressSink,
+        launches: int = 1,
+    ) -> Outcome:
+        """Measure `config`; its files go to `folder`, which exists.
+
+        `seed` decides the prompts: every trial has its own, so that no cache can answer. A TrialError becomes
+        an outcome; HostError and KeyboardInterrupt pass through, with everything stopped.
+        """
+        return _Run(self._stages, self._bench, config, folder, seed, baseline, on_progress).outcome(launches)
+
+
+class _Run:
+    """The state of one trial while it lasts."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        bench: Bench,
+        config: TrialConfig,
+        folder: Path,
+        seed: int,
+        baseline: Score | None,
+        on_progress: ProgressSink,
+    ) -> None:
+        self._stages = stages
+        self._bench = bench
+        self._config = config
+        self._folder = folder
+        self._seed = seed
+        self._baseline = baseline
+        self._on_progress = on_progress
+        self._state = TrialState.PENDING
+        self._artifact: Artifact | None = None
+        self._server: ServerInfo | None = None
+        self._repetitions: list[Repetition] = []
+        self._build_s = self._launch_s = self._measure_s = 0.0
+        self._started_s = stages.clock.monotonic_s()
+
+    def outcome(self, launches: int) -> Outcome:
+        try:
+            artifact = self._build()
+            for launch in range(launches):
+                self._launch_and_measure(artifact, launch)
+            return self._scored()
+        except TrialError as error:
+            reason = Reason(error.reason)
+            self._advance(Event.REFUSE if reason in _INFEASIBLE else Event.FAIL)
+            return self._ended(reason=reason, message=str(error))
+
+    def _build(self) -> Artifact:
+        self._advance(Event.BUILD)
+        with self._timed("_build_s"):
+            self._artifact = self._stages.artifacts.obtain(
+                self._config.build,
+                self._folder / "build.log",
+                lambda progress: self._report(done=progress.done, total=progress.total),
+            )
+        self._stages.inspect(self._artifact)
+        return self._artifact
+
+    def _launch_and_measure(self, artifact: Artifact, launch: int) -> None:
+        self._advance(Event.LAUNCH)
+        spec = LaunchSpec(
+            artifact=artifact,
+            model=self._bench.model,
+            args=self._config.args,
+            env=self._config.env,
+            context_per_request=self._bench.context_per_request,
+            log=self._folder / ("server.log" if launch == 0 else f"server-{launch}.log"),
+            ready_timeout_s=self._bench.ready_timeout_s,
+        )
+        launching_s = self._stages.clock.monotonic_s()
+        with self._stages.launcher.launch(spec) as server:
+            self._launch_s += self._stages.clock.monotonic_s() - launching_s
+            self._server = server.info
+            with self._timed("_measure_s"):
+                for index, workload in enumerate(self._bench.workloads):
+                    self._measure(server, workload, launch, index)
+
+    def _measure(self, server: RunningServer, workload: Workload, launch: int, position: int) -> None:
+        target = Target(
+            base_url=server.info.base_url,
+            vocab_size=self._bench.vocab_size,
+            first_token=self._bench.first_token,
+        )
+        # One seed for each load run: (trial, launch, workload, repetition) never repeats within a study.
+        seed = ((self._seed * 64 + launch) * 64 + position) * 1024
+        self._advance(Event.WARM_UP, workload.name)
+        self._check(server, self._stages.generator.warm_up(workload, target, seed))
+        self._advance(Event.MEASURE, workload.name)
+        for index in range(workload.repetitions):
+            self._stages.probe.wait_idle(target.base_url)
+            before = self._stages.probe.counters(target.base_url)
+            run = self._stages.generator.run(
+                workload,
+                target,
+                seed + index + 1,
+                lambda done, total: self._report(workload.name, done=done, total=total),
+            )
+            self._check(server, run)
+            self._stages.probe.wait_idle(target.base_url)
+            after = self._stages.probe.counters(target.base_url)
+            self._repetitions.append(
+                Repetition(
+                    workload=workload.name, launch=launch, index=index, run=run, before=before, after=after
+                )
+            )
+
+    def _check(self, server: RunningServer, run: LoadRun) -> None:
+        """Raise when the server is gone, its log spoils the figures, or nothing came back."""
+        failure = server.failure()
+        if failure is not None:
+            raise failure
+        statuses = {record.status for record in run.records}
+        if run.records and not statuses & {RequestStatus.OK, RequestStatus.SHORT, RequestStatus.TRUNCATED}:
+            stalled = statuses <= {RequestStatus.STALLED, RequestStatus.TIMEOUT}
+            first = run.records[0]
+            raise LoadFailed(
+                f"none of {len(run.records)} requests succeeded; the first: {first.status.value}"
+                f"{': ' + first.detail if first.detail else ''}. See {server.log}",
+                reason=Reason.STALLED if stalled else Reason.ALL_REQUESTS_FAILED,
+                log=str(server.log),
+            )
+
+    def _scored(self) -> Outcome:
+        self._advance(Event.SCORE)
+        score = self._stages.score(self._measurement(), self._baseline)
+        if score.feasible:
+            self._advance(Event.COMPLETE)
+            return self._ended(score=score)
+        self._advance(Event.REFUSE)
+        broken = [constraint.expression for constraint in score.constraints if not constraint.holds]
+        return self._ended(
+            reason=Reason.CONSTRAINT, message=f"does not hold: {'; '.join(broken)}", score=score
+        )
+
+    def _measurement(self) -> Measurement:
+        return Measurement(
+            repetitions=tuple(self._repetitions),
+            build_s=self._build_s,
+            launch_s=self._launch_s,
+            measure_s=self._measure_s,
+        )
+
+    def _ended(
+        self, *, reason: Reason | None = None, message: str = "", score: Score | None = None
+    ) -> Outcome:
+        return Outcome(
+            state=self._state,
+            reason=reason,
+            message=message,
+            score=score,
+            measurement=self._measurement() if self._repetitions else None,
+            artifact=self._artifact,
+            server=self._server,
+            durations=Durations(
+                build_s=self._build_s,
+                launch_s=self._launch_s,
+                measure_s=self._measure_s,
+                total_s=self._stages.clock.monotonic_s() - self._started_s,
+            ),
+        )
+
+    def _advance(self, event: Event, detail: str = "") -> None:
+        self._state = next_state(self._state, event)
+        self._report(detail)
+
+    def _report(self, detail: str = "", *, done: int = 0, total: int = 0) -> None:
+        self._on_progress(Progress(state=self._state, detail=detail, done=done, total=total))
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started_s = self._stages.clock.monotonic_s()
+        try:
+            yield
+        finally:
+            setattr(self, name, getattr(self, name) + self._stages.clock.monotonic_s() - started_s)

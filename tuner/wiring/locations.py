@@ -1,0 +1,52 @@
+"""Where this run of tuner keeps things."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+
+from tuner.storage import default_url, open_storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locations:
+    """The state folder and the storage, resolved from options and environment."""
+
+    state_dir: Path
+    storage_url: str
+    url_from_argument: bool
+
+    @classmethod
+    def resolve(cls, *, state: Path | None, storage: str | None) -> Locations:
+        """Options win over TUNER_STATE and TUNER_STORAGE, which win over the XDG state folder."""
+        state_dir = state or Path(os.environ.get("TUNER_STATE") or _xdg_state() / "tuner")
+        state_dir = state_dir.expanduser().absolute()
+        url = storage or os.environ.get("TUNER_STORAGE") or default_url(state_dir)
+        return cls(state_dir=state_dir, storage_url=url, url_from_argument=storage is not None)
+
+    def open_storage(self) -> optuna.storages.RDBStorage:
+        """Raises UserError, StorageUnavailable."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        return open_storage(self.storage_url, from_argument=self.url_from_argument)
+
+    @property
+    def builds(self) -> Path:
+        """The build cache."""
+        return self.state_dir / "builds"
+
+    @property
+    def sources(self) -> Path:
+        """Fetched source trees."""
+        return self.state_dir / "sources"
+
+    @property
+    def models(self) -> Path:
+        """Models assembled from packages."""
+        return self.state_dir / "models"
+
+
+def _xdg_state() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")

@@ -1,0 +1,47 @@
+"""Read and delete studies. Needs neither the study file nor a compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuner.model import Objective
+from tuner.storage import StudyFolder, StudyStore, StudySummary, TrialRecord, list_studies
+from tuner.storage import delete_study as delete_stored_study
+from tuner.study import Status, Summary, status_of, summarize
+from tuner.wiring.locations import Locations
+
+
+def study_summary(name: str, locations: Locations) -> Summary:
+    """Raises NameUnknown, StorageUnavailable."""
+    return summarize(_open(name, locations))
+
+
+def study_status(name: str, locations: Locations) -> tuple[Status, Path]:
+    """The status and the study's folder. Raises NameUnknown, StorageUnavailable."""
+    return status_of(_open(name, locations)), StudyFolder(locations.state_dir, name).path
+
+
+def study_records(name: str, locations: Locations) -> tuple[tuple[Objective, ...], tuple[TrialRecord, ...]]:
+    """Objectives, and the records of baselines, trials and confirmations in that order."""
+    store = _open(name, locations)
+    records = (*store.baselines().values(), *store.trials(), *store.confirmations().values())
+    return store.objectives, records
+
+
+def all_studies(locations: Locations) -> tuple[StudySummary, ...]:
+    """Every study in the storage. Raises StorageUnavailable."""
+    return list_studies(locations.open_storage(), locations.storage_url)
+
+
+def delete_study(name: str, locations: Locations) -> None:
+    """Delete a study from storage and disk. Raises NameUnknown, and Busy while a run works on it."""
+    _open(name, locations)
+    folder = StudyFolder(locations.state_dir, name)
+    folder.create()
+    with folder.locked():
+        delete_stored_study(locations.open_storage(), locations.storage_url, name)
+        folder.remove()
+
+
+def _open(name: str, locations: Locations) -> StudyStore:
+    return StudyStore.open(locations.open_storage(), locations.storage_url, name)
