@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.errors import UserError
-from tuner.expression import MAX_DEPTH, MAX_LENGTH, STRICT_MARGIN, ExpressionError, parse
+from tuner.expression import MAX_DEPTH, MAX_LENGTH, STRICT_MARGIN, ExpressionError, Value, parse
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_names(text: str, names: set[str]) -> None:
     ],
 )
 def test_holds(text: str, holds: bool) -> None:
-    values = {"a": 2, "b": 3, "a-b": 7, "mode": "on", "switch": True}
+    values: dict[str, Value] = {"a": 2, "b": 3, "a-b": 7, "mode": "on", "switch": True}
     assert parse(text).holds(values) is holds
 
 

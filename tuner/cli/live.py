@@ -46,7 +46,8 @@ def record_line(record: TrialRecord, objectives: tuple[Objective, ...]) -> str:
         )
         verdict = values if record.feasible else f"{values}, infeasible: {record.message}"
     else:
-        verdict = f"{record.state.value} ({record.reason}): {record.message.splitlines()[0] if record.message else ''}"
+        first_line = record.message.splitlines()[0] if record.message else ""
+        verdict = f"{record.state.value} ({record.reason}): {first_line}"
     if record.reused_from:
         verdict += f" (as {record.reused_from}: the same program with the same settings)"
     else:

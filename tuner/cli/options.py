@@ -21,7 +21,7 @@ StorageOption = Annotated[
     typer.Option(
         "--storage",
         metavar="URL",
-        help="Optuna storage URL without a password. Default: $TUNER_STORAGE, else SQLite in the state folder.",
+        help="Optuna storage URL, no password in it. Default: $TUNER_STORAGE, else SQLite in --state.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

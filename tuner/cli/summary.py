@@ -19,7 +19,8 @@ def verdict(comparison: Comparison) -> str:
     """'faster by 8.1 % [6.0 %, 10.3 %]', 'cannot tell', … as a sentence fragment."""
     interval = ""
     if comparison.low is not None and comparison.high is not None:
-        interval = f" [{format_percent(comparison.low - 1, signed=True)}, {format_percent(comparison.high - 1, signed=True)}]"
+        ends = (format_percent(end - 1, signed=True) for end in (comparison.low, comparison.high))
+        interval = f" [{', '.join(ends)}]"
     match comparison.verdict:
         case "faster":
             return f"proven better{interval}"
@@ -98,8 +99,9 @@ def _row(
     else:
         before, after = baseline.objectives[position], best.objectives[position]
         said = "not confirmed"
+    wanted = "higher" if objective.direction is Direction.MAXIMIZE else "lower"
     return (
-        f"{objective.figure} ({'higher' if objective.direction is Direction.MAXIMIZE else 'lower'} is better)",
+        f"{objective.figure} ({wanted} is better)",
         objective_text(objective, before),
         objective_text(objective, after),
         format_percent(after / before - 1, signed=True) if before else "–",

@@ -71,9 +71,9 @@ def read_document(text: str) -> Document:
         node = _yaml().compose(text)
     except YAMLError as error:
         raise UnreadableDocument(_syntax_problem(error)) from error
-    except ValueError as error:
-        # ruamel converts some scalars itself, such as the digits of a %YAML directive.
-        raise UnreadableDocument(Problem(message=f"not YAML: {error}")) from error
+    except (ValueError, AssertionError) as error:
+        # ruamel takes the digits of a %YAML line for a version that it knows.
+        raise UnreadableDocument(Problem(message="not YAML 1.2: remove the %YAML line", line=1)) from error
     if node is None:
         raise UnreadableDocument(Problem(message="the file is empty; a study needs at least a name", line=1))
     if not isinstance(node, MappingNode):

@@ -72,11 +72,11 @@ def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
             empty = "; write [] or leave the key out" if detail["input"] is None else ""
             return f"a list is needed, not {found}{empty}"
         case "greater_than_equal":
-            return f"at least {context['ge']:g} is needed, not {found}"
+            return f"at least {context['ge']:.15g} is needed, not {found}"
         case "greater_than":
-            return f"more than {context['gt']:g} is needed, not {found}"
+            return f"more than {context['gt']:.15g} is needed, not {found}"
         case "less_than_equal":
-            return f"at most {context['le']:g} is allowed, not {found}"
+            return f"at most {context['le']:.15g} is allowed, not {found}"
         case "too_short":
             return f"at least {context['min_length']} is needed here, and the list is empty"
         case "too_long":

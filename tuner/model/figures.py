@@ -41,7 +41,7 @@ FIGURES: dict[str, FigureKind] = {
         FigureKind(
             name="decode_tokens_per_s",
             unit="tok/s",
-            meaning="one stream's decode speed: the median over requests of (output tokens - 1) / (last - first)",
+            meaning="one stream's decode speed: median over requests of (output tokens - 1) / (last - first)",
         ),
         *(
             FigureKind(name=f"{name}_{quantile}_s", unit="s", meaning=f"{label}, {quantile}")

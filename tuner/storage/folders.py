@@ -86,7 +86,10 @@ def write_trial(
     measurement: Measurement | None,
     versions: Mapping[str, str],
 ) -> None:
-    """Write a trial's files; record.json last, so that a folder with it is whole. Raises DiskFull, HostError."""
+    """Write a trial's files; record.json last, so that a folder with it is whole.
+
+    Raises DiskFull, HostError.
+    """
     if record.command:
         write_atomically(folder / "command.txt", shlex.join(record.command) + "\n")
     if measurement is not None:

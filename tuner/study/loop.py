@@ -42,7 +42,7 @@ _RETRIES = 2
 
 
 class Workbench(Protocol):
-    """Where configurations are told apart and measured. Opening it may be slow, so it waits until it is used."""
+    """Where configurations are told apart and measured. It may be slow to open: that waits for its use."""
 
     def identify(self, config: TrialConfig) -> str:
         """The same for configurations that are one program with one set of settings; 64 hex digits.

@@ -31,6 +31,8 @@ from tuner.model import (
 from tuner.trial.outcome import Durations, Outcome
 from tuner.trial.state import Event, TrialState, next_state
 
+_EXIT_GRACE_S = 3.0
+
 _INFEASIBLE = frozenset(
     {
         Reason.ARGUMENT_UNKNOWN,
@@ -240,10 +242,12 @@ class _Run:
 
     def _check(self, server: RunningServer, run: LoadRun) -> None:
         """Raise when the server is gone, its log spoils the figures, or nothing came back."""
+        statuses = {record.status for record in run.records}
+        if RequestStatus.DISCONNECTED in statuses:
+            self._await_exit(server)
         failure = server.failure()
         if failure is not None:
             raise failure
-        statuses = {record.status for record in run.records}
         if run.records and not statuses & {RequestStatus.OK, RequestStatus.SHORT, RequestStatus.TRUNCATED}:
             stalled = statuses <= {RequestStatus.STALLED, RequestStatus.TIMEOUT}
             first = run.records[0]
@@ -253,6 +257,13 @@ class _Run:
                 reason=Reason.STALLED if stalled else Reason.ALL_REQUESTS_FAILED,
                 log=str(server.log),
             )
+
+    def _await_exit(self, server: RunningServer) -> None:
+        """A dying server drops its connections before its exit can be seen: give it a moment."""
+        clock = self._stages.clock
+        deadline_s = clock.monotonic_s() + _EXIT_GRACE_S
+        while server.exit_code() is None and clock.monotonic_s() < deadline_s:
+            clock.sleep(0.05)
 
     def _scored(self) -> Outcome:
         self._advance(Event.SCORE)

@@ -114,7 +114,7 @@ def bench_trial(
     on_progress: ProgressSink,
     clock: Clock | None = None,
 ) -> BenchResult:
-    """Measure a trial of a study again, or its default baseline (`number` None), with the study's workloads."""
+    """Measure a trial of a study again (`number` None: its default baseline) with the study's workloads."""
     store = StudyStore.open(locations.open_storage(), locations.storage_url, name)
     if number is None:
         found = store.baselines().get(DEFAULT_BASELINE)
@@ -186,7 +186,7 @@ def _ask_tokens(base_url: str) -> tuple[int, int]:
         size = int(models["data"][0]["meta"]["n_vocab"])
     except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(
-            f"{base_url} did not say how large its vocabulary is ({error}): is a llama-server listening there? "
+            f"{base_url} did not say how large its vocabulary is ({error}): is it a llama-server? "
             "An old one does not say; give its model with --model"
         ) from error
     return size // 4, size - size // 4

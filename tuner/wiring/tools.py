@@ -27,7 +27,7 @@ def server_arguments(binary: Path) -> ArgumentTable:
 
 
 def check_arguments(binary: Path, args: Settings) -> Translation:
-    """The words that `binary` takes for `args`, after its own verdict. Raises ArgumentRefused, BinaryInvalid."""
+    """The words that `binary` takes for `args`, accepted by it. Raises ArgumentRefused, BinaryInvalid."""
     binary = _existing(binary)
     translation = translate(args, read_arguments(binary))
     check_syntax(binary, translation.argv)

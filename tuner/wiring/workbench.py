@@ -1,4 +1,4 @@
-"""A study's workbench: fetches the source, checks flags and arguments, and runs trials. Opened at first use."""
+"""A study's workbench: fetches the source, checks flags and arguments, runs trials. Opened at first use."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class StudyWorkbench:
     # --- flags -------------------------------------------------------------------------------------
 
     def _report_flags(self, tree: SourceTree, toolchain: Toolchain) -> None:
-        """Say once, before the first build, which flags change nothing. Raises NameUnknown for typing errors."""
+        """Say once, before the first build, which flags change nothing. Raises NameUnknown for typos."""
         values = _flag_values(self._study, self._space)
         verdicts: dict[str, list[FlagVerdict]] = {}
         for name, candidates in values.items():

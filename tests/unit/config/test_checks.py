@@ -159,7 +159,7 @@ def test_names_of_two_layers_have_to_be_told_apart(tmp_path: Path) -> None:
 def test_conditions_on_ranges(tmp_path: Path) -> None:
     for good in ("128", "[64, 512]"):
         load(tmp_path, ('{flash-attn: "on"}', f"{{ubatch-size: {good}}}"))
-    for kind, value, good in [
+    for kind, value, expected in [
         ("{low: 1, high: 9, step: 4}", "5", True),
         ("{low: 1, high: 9, step: 4}", "6", False),
         ("{low: 1, high: 9}", "6.0", False),
@@ -171,7 +171,7 @@ def test_conditions_on_ranges(tmp_path: Path) -> None:
         ("{low: 3, high: 24, step: double}", "16", False),
     ]:
         text = changed((UBATCH, f"{UBATCH}\n    x: {kind}"), ('{flash-attn: "on"}', f"{{x: {value}}}"))
-        assert (problems(tmp_path, text) == []) is good, (kind, value)
+        assert (problems(tmp_path, text) == []) is expected, (kind, value)
 
 
 def test_a_malformed_parameter_hides_no_other_problem(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_whatever_is_in_it_nothing_lands_outside(
     except SourceInvalid:
         pass
     else:
-        for path in into.rglob("*"):
-            assert Path(os.path.realpath(path)).is_relative_to(into)
+        for unpacked in into.rglob("*"):
+            assert Path(os.path.realpath(unpacked)).is_relative_to(into)
     assert sorted(path.name for path in home.iterdir()) == ["a.tar.gz", "deep"]
     assert [path.name for path in (home / "deep").iterdir()] == ["into"]

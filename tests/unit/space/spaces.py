@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from tuner.config import Layer
 from tuner.model import Scalar, Settings, TrialConfig
 from tuner.space import Categorical, Choice, Condition, Doubling, FloatRange, IntRange, Space, Tunable
 
 Kind = Categorical | IntRange | FloatRange | Doubling
-_LAYERS = st.sampled_from(("build", "env", "args"))
+_LAYERS: st.SearchStrategy[Layer] = st.sampled_from(("build", "env", "args"))
 _CHOICES = st.lists(
     st.sampled_from([True, False, None, "on", "off", "auto", 7, 8, 0.5]),
     min_size=1,

@@ -51,11 +51,11 @@ def test_conditional_parameters_survive_a_resume_in_sqlite(tmp_path: Path) -> No
             study.tell(trial, float(trial.number))
     frozen = _open(url).trials
     assert len(frozen) == 24
-    for trial in frozen:
-        assert SPACE.decode(trial.params) == configs[trial.number]
+    for stored in frozen:
+        assert SPACE.decode(stored.params) == configs[stored.number]
         # Optuna's own steps of 0.1 carry its rounding errors; ours do not.
-        assert SPACE.encode(configs[trial.number]) == pytest.approx(trial.params)
-        assert ("args.cache-type-v" in trial.params) is (trial.params["args.flash-attn"] == "on")
+        assert SPACE.encode(configs[stored.number]) == pytest.approx(stored.params)
+        assert ("args.cache-type-v" in stored.params) is (stored.params["args.flash-attn"] == "on")
         for name, distribution in trial.distributions.items():
             assert distribution == SPACE.distributions()[name]
     assert {("args.cache-type-v" in trial.params) for trial in frozen} == {True, False}

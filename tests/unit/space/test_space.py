@@ -63,7 +63,7 @@ def test_from_study(tmp_path: Path) -> None:
     space = Space.from_study(study)
     assert space.fixed == study.fixed
     assert space.requires == study.require_expressions
-    by_key = {tunable.key: tunable for tunable in space.tunables}
+    by_key: dict[str, object] = {tunable.key: tunable for tunable in space.tunables}
     assert by_key == {
         "build.GGML_OPENMP": Categorical(layer="build", name="GGML_OPENMP", choices=(True, False)),
         "args.flash-attn": FLASH,

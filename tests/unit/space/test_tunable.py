@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import optuna
 import pytest
@@ -108,7 +109,8 @@ def test_suggested_values_are_stored_decoded_and_encoded_alike(tunable: Kind, se
         assert value in list(tunable.values())
     assert tunable.decode(tunable.encode(value)) == value
     distribution = tunable.distribution()
-    assert distribution._contains(distribution.to_internal_repr(tunable.encode(value)))
+    encoded: Any = tunable.encode(value)
+    assert distribution._contains(distribution.to_internal_repr(encoded))
 
 
 @pytest.mark.parametrize(

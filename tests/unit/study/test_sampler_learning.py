@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
 from tuner.study import make_sampler
@@ -21,7 +22,7 @@ def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def _late_share_of_the_impossible(told_as: str, directions: list[str], seed: int) -> float:
+def _late_share_of_the_impossible(told_as: str, directions: list[StudyDirection], seed: int) -> float:
     study = optuna.create_study(
         directions=directions,
         sampler=make_sampler("tpe", seed=seed, worker=0, history=0, startup_trials=10),
@@ -44,14 +45,16 @@ def _late_share_of_the_impossible(told_as: str, directions: list[str], seed: int
     return impossible / _LATE
 
 
-def _mean_share(told_as: str, directions: list[str]) -> float:
+def _mean_share(told_as: str, directions: list[StudyDirection]) -> float:
     shares = [_late_share_of_the_impossible(told_as, directions, seed) for seed in range(5)]
     return sum(shares) / len(shares)
 
 
-@pytest.mark.parametrize("directions", [["maximize"], ["maximize", "minimize"]])
+@pytest.mark.parametrize(
+    "directions", [[StudyDirection.MAXIMIZE], [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]]
+)
 def test_a_pruned_trial_with_a_violated_constraint_teaches_and_a_failed_one_does_not(
-    directions: list[str],
+    directions: list[StudyDirection],
 ) -> None:
     taught = _mean_share("pruned", directions)
     untaught = _mean_share("fail", directions)

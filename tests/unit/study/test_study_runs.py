@@ -1,0 +1,268 @@
+"""Whole studies through the command line, on a stand-in server: results, resumption, faults, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.fakes import install_fake, launches
+from tuner.cli.main import run
+
+STUDY = """
+name: {name}
+model: {{path: {model}}}
+build: {{backend: prebuilt, binary: {binary}}}
+serve: {{context_per_request: 256, ready_timeout_s: {ready_timeout_s}}}
+space:
+  args:
+    ubatch-size: {{values: [64, 128, 256, 512]}}
+    threads: {{low: 1, high: 2}}
+workloads:
+  - {{name: load, kind: closed-loop, clients: 2, requests: 4, prompt_tokens: 16, output_tokens: 16}}
+objectives: [{{maximize: load.output_tokens_per_s}}]
+constraints: ["load.error_rate <= 0"]
+search: {{trials: {trials}, seed: 1, startup_trials: 3}}
+"""
+
+
+class Case:
+    """One study on a fake server in a folder of its own."""
+
+    def __init__(self, folder: Path, model: Path, **behaviour: Any) -> None:
+        self.state = folder / "state"
+        self.file = folder / "study.yaml"
+        self.server = install_fake(folder / "llama-server", **behaviour)
+        self.model = model
+        self.write()
+
+    def write(self, *, trials: int = 4, name: str = "case", ready_timeout_s: float = 20, **more: str) -> None:
+        text = STUDY.format(
+            name=name, model=self.model, binary=self.server, trials=trials, ready_timeout_s=ready_timeout_s
+        )
+        for old, new in more.items():
+            text = text.replace(old, new)
+        self.file.write_text(text)
+
+    def tuner(self, *words: str) -> int:
+        return run([*words, "--state", str(self.state)])
+
+    def study_run(self, *words: str) -> int:
+        return self.tuner("study", "run", str(self.file), *words)
+
+    def records(self, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+        capsys.readouterr()
+        assert self.tuner("study", "trials", "case", "--json") == 0
+        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return found
+
+
+@pytest.fixture
+def case(tmp_path: Path, tiny_model: Path) -> Case:
+    return Case(tmp_path, tiny_model, decode_tokens_per_s="500 * ubatch_size / 64")
+
+
+def test_a_study_finds_the_known_optimum_and_says_so(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    assert case.study_run("--trials", "8") == 0
+    told = capsys.readouterr()
+    assert "8 points" in told.err or "8 trials" in told.err
+    assert case.tuner("study", "best", "case", "--json") == 0
+    best = json.loads(capsys.readouterr().out)
+    assert best["best"]["config"]["args"].get("ubatch-size", 512) == 512
+    assert "--metrics" not in best["command"]
+    assert "--ctx-size" in best["command"]
+    records = case.records(capsys)
+    measured = [record for record in records if record["state"] == "complete" and not record["reused_from"]]
+    for record in measured:
+        folder = case.state / "studies" / "case" / record["folder"]
+        for name in ("record.json", "command.txt", "server.log", "requests.jsonl", "versions.json"):
+            assert (folder / name).stat().st_size > 0
+
+
+def test_run_again_there_is_nothing_to_do_and_more_trials_go_on(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert case.study_run() == 0
+    started = launches(case.server)
+    capsys.readouterr()
+    assert case.study_run() == 0
+    assert "Nothing left to do" in capsys.readouterr().err
+    assert launches(case.server) == started
+    assert case.study_run("--trials", "6") == 0
+    assert launches(case.server) > started
+    records = case.records(capsys)
+    numbers = [record["trial"] for record in records if record["trial"] is not None]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_equal_configurations_share_one_measurement(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    # At a context of 256 in one slot everything above is clamped to it: 256 and 512 are one.
+    case.write(trials=50, **{"threads: {low: 1, high: 2}": "parallel: [1]"})
+    assert case.study_run() == 0
+    records = [record for record in case.records(capsys) if record["trial"] is not None]
+    sizes = {
+        record["config"]["args"]["ubatch-size"] for record in records if not record["reused_from"]
+    }
+    assert len(sizes & {256, 512}) == 1
+
+
+def test_a_changed_file_is_refused_and_comments_are_no_change(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert case.study_run("--trials", "1") == 0
+    case.file.write_text("# a comment\n" + case.file.read_text())
+    assert case.study_run("--trials", "1") == 0
+    case.write(**{"output_tokens: 16": "output_tokens: 17"})
+    assert case.study_run("--trials", "1") == 2
+    assert "began with a different study file" in capsys.readouterr().err
+
+
+def test_a_crash_under_load_is_recorded_and_the_study_goes_on(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = Case(
+        tmp_path,
+        tiny_model,
+        only_when="ubatch_size == 64",
+        crash_after_requests=3,
+        crash_log="GGML_ASSERT(false) failed",
+    )
+    assert case.study_run("--trials", "8") == 0
+    crashed = [record for record in case.records(capsys) if record["config"]["args"].get("ubatch-size") == 64]
+    assert crashed
+    assert {record["state"] for record in crashed} == {"failed"}
+    assert {record["reason"] for record in crashed} <= {"assertion", "crashed"}
+    assert all(not record["objectives"] for record in crashed)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ({"never_ready": True}, "not-ready-in-time"),
+        ({"exit_while_starting": 1, "starting_log": "cudaMalloc failed: out of memory"}, "out-of-device-memory"),
+        ({"error_500_every": 1}, "all-requests-failed"),
+    ],
+)
+def test_when_the_baseline_cannot_be_measured_the_run_ends_with_its_reason(
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: pytest.CaptureFixture[str],
+    behaviour: dict[str, Any],
+    reason: str,
+) -> None:
+    case = Case(tmp_path, tiny_model, **behaviour)
+    case.write(ready_timeout_s=2)
+    assert case.study_run() == 1
+    told = capsys.readouterr().err
+    assert reason in told
+    assert "server.log" in told
+
+
+def test_truncated_answers_break_the_error_constraint(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = Case(tmp_path, tiny_model, only_when="ubatch_size == 128", error_500_every=3)
+    assert case.study_run("--trials", "8") == 0
+    broken = [record for record in case.records(capsys) if record["config"]["args"].get("ubatch-size") == 128]
+    assert {record["state"] for record in broken if not record["reused_from"]} == {"infeasible"}
+    assert {record["reason"] for record in broken} == {"constraint"}
+
+
+def test_wrong_words_end_with_2_and_say_what_would_be_right(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for change, said in (
+        ({"ubatch-size": "ubatch-sizes"}, "ubatch-size"),
+        ({"maximize: load.output_tokens_per_s": "maximize: load.output_token_per_s"}, "output_tokens_per_s"),
+        ({"maximize: load.": "maximize: laod."}, "load"),
+        ({"low: 1, high: 2": "low: 2, high: 1"}, "2"),
+        ({"serve:": "serves:"}, "serve"),
+        ({"output_tokens_per_s}]": "ttft_p95_s}]"}, "p95"),
+    ):
+        case.write(**change)
+        assert case.study_run() == 2, change
+        assert said in capsys.readouterr().err
+    case.write()
+    case.model = case.file.parent / "no-such.gguf"
+    case.write()
+    assert case.study_run() == 2
+    assert "no-such.gguf" in capsys.readouterr().err
+    assert launches(case.server) == 0
+    assert case.tuner("study", "best", "nothing") == 2
+
+
+def test_a_password_in_an_argument_is_refused(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    assert case.study_run("--storage", "postgresql+psycopg://me:secret@localhost/x") == 2
+    told = capsys.readouterr().err
+    assert "TUNER_STORAGE" in told
+    assert "secret" not in told
+
+
+def _start(case: Case) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tuner", "study", "run", str(case.file), "--state", str(case.state)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+
+
+def _servers(case: Case) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if any("fake_llama_server.py" in word for word in words) and str(case.model) in words:
+            found.append(process)
+    return found
+
+
+def _wait_until(condition: Any, within_s: float = 30.0) -> None:
+    deadline_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_whatever_ends_a_run_leaves_nothing_and_the_next_one_goes_on(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    own_model = tmp_path / "own.gguf"
+    own_model.symlink_to(tiny_model)
+    case = Case(tmp_path, own_model, decode_tokens_per_s="40")
+    owner = _start(case)
+    # The third launch is a trial: the baseline is stored, and one trial is, too.
+    _wait_until(lambda: launches(case.server) >= 3)
+    time.sleep(0.3)
+    owner.send_signal(number)
+    owner.communicate(timeout=20)
+    assert owner.returncode == (130 if number is not signal.SIGKILL else -signal.SIGKILL)
+    _wait_until(lambda: not _servers(case), within_s=5)
+    assert case.study_run() == 0
+    records = case.records(capsys)
+    spoiled = [record for record in records if record["reason"] in ("abandoned", "interrupted")]
+    assert len(spoiled) <= 1
+    done = [r for r in records if r["trial"] is not None and r["state"] == "complete" and not r["reused_from"]]
+    assert len(done) == 4
+
+
+def test_two_runs_of_one_study_on_one_host(tmp_path: Path, tiny_model: Path) -> None:
+    case = Case(tmp_path, tiny_model, decode_tokens_per_s="20")
+    first = _start(case)
+    try:
+        _wait_until(lambda: launches(case.server) >= 1)
+        second = _start(case)
+        _, told = second.communicate(timeout=30)
+        assert second.returncode == 3
+        assert b"already being worked on" in told
+    finally:
+        first.kill()
+        first.communicate()
