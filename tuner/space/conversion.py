@@ -48,5 +48,5 @@ def _tunable(layer: Layer, name: str, spec: ValuesSpec | RangeSpec, when: tuple[
                 step=None if step is None else float(step),
                 log=log,
             )
-        case _ as never:
+        case _ as never:  # pragma: no cover - mypy proves that nothing is left
             assert_never(never)

@@ -174,6 +174,16 @@ def test_conditions_on_ranges(tmp_path: Path) -> None:
         assert (problems(tmp_path, text) == []) is expected, (kind, value)
 
 
+def test_text_workloads_are_not_blamed_for_speculation(tmp_path: Path) -> None:
+    text = changed(
+        ("{mlock: true}", "{spec-type: ngram-mod}"),
+        ("kind: closed-loop, clients: 4", "kind: text, clients: 4"),
+    )
+    found = problems(tmp_path, text)
+    assert any("'text' is not available in this version" in line for line in found)
+    assert not any("speculative" in line for line in found)
+
+
 def test_a_malformed_parameter_hides_no_other_problem(tmp_path: Path) -> None:
     text = changed(
         (UBATCH, "ubatch-size: 3"),

@@ -62,20 +62,31 @@ def test_a_pruned_trial_with_a_violated_constraint_teaches_and_a_failed_one_does
     assert taught < untaught - 0.2
 
 
-def test_a_measured_trial_that_breaks_a_constraint_is_avoided_but_kept() -> None:
+def _late_share_beyond(limit: int, *, constrained: bool, seed: int) -> float:
+    """Bigger is better, and beyond `limit` a constraint is broken: how often is that tried all the same?"""
     study = optuna.create_study(
-        direction="maximize", sampler=make_sampler("tpe", seed=3, worker=0, history=0, startup_trials=10)
+        direction="maximize",
+        sampler=make_sampler("tpe", seed=seed, worker=0, history=0, startup_trials=10),
     )
     late = 0
     for number in range(_TRIALS):
         trial = study.ask()
         size = trial.suggest_int("size", 1, 64)
-        trial.set_constraint("load.error_rate <= 0", float(size - 32))
+        if constrained:
+            trial.set_constraint("load.error_rate <= 0", float(size - limit))
         study.tell(trial, float(size))
-        late += number >= _TRIALS - _LATE and size > 32
-    assert late <= _LATE * 0.4
+        late += number >= _TRIALS - _LATE and size > limit
     assert all(trial.state is OptunaState.COMPLETE for trial in study.trials)
-    assert study.best_trial.params["size"] <= 32
+    assert not constrained or study.best_trial.params["size"] <= limit
+    return late / _LATE
+
+
+def test_a_measured_trial_that_breaks_a_constraint_is_kept_avoided_and_never_best() -> None:
+    seeds = range(5)
+    free = sum(_late_share_beyond(32, constrained=False, seed=seed) for seed in seeds) / len(seeds)
+    bound = sum(_late_share_beyond(32, constrained=True, seed=seed) for seed in seeds) / len(seeds)
+    # The best allowed point lies at the border, so looking just beyond it now and then is right.
+    assert bound < 0.75 * free
 
 
 def test_a_resumed_study_and_another_worker_get_other_proposals() -> None:

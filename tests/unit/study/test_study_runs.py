@@ -44,11 +44,13 @@ class Case:
         self.model = model
         self.write()
 
-    def write(self, *, trials: int = 4, name: str = "case", ready_timeout_s: float = 20, **more: str) -> None:
+    def write(
+        self, changes: dict[str, str] | None = None, *, trials: int = 4, ready_timeout_s: float = 20
+    ) -> None:
         text = STUDY.format(
-            name=name, model=self.model, binary=self.server, trials=trials, ready_timeout_s=ready_timeout_s
+            name="case", model=self.model, binary=self.server, trials=trials, ready_timeout_s=ready_timeout_s
         )
-        for old, new in more.items():
+        for old, new in (changes or {}).items():
             text = text.replace(old, new)
         self.file.write_text(text)
 
@@ -105,12 +107,10 @@ def test_run_again_there_is_nothing_to_do_and_more_trials_go_on(
 
 def test_equal_configurations_share_one_measurement(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
     # At a context of 256 in one slot everything above is clamped to it: 256 and 512 are one.
-    case.write(trials=50, **{"threads: {low: 1, high: 2}": "parallel: [1]"})
+    case.write({"threads: {low: 1, high: 2}": "parallel: [1]"}, trials=50)
     assert case.study_run() == 0
     records = [record for record in case.records(capsys) if record["trial"] is not None]
-    sizes = {
-        record["config"]["args"]["ubatch-size"] for record in records if not record["reused_from"]
-    }
+    sizes = {record["config"]["args"]["ubatch-size"] for record in records if not record["reused_from"]}
     assert len(sizes & {256, 512}) == 1
 
 
@@ -120,7 +120,7 @@ def test_a_changed_file_is_refused_and_comments_are_no_change(
     assert case.study_run("--trials", "1") == 0
     case.file.write_text("# a comment\n" + case.file.read_text())
     assert case.study_run("--trials", "1") == 0
-    case.write(**{"output_tokens: 16": "output_tokens: 17"})
+    case.write({"output_tokens: 16": "output_tokens: 17"})
     assert case.study_run("--trials", "1") == 2
     assert "began with a different study file" in capsys.readouterr().err
 
@@ -147,7 +147,10 @@ def test_a_crash_under_load_is_recorded_and_the_study_goes_on(
     ("behaviour", "reason"),
     [
         ({"never_ready": True}, "not-ready-in-time"),
-        ({"exit_while_starting": 1, "starting_log": "cudaMalloc failed: out of memory"}, "out-of-device-memory"),
+        (
+            {"exit_while_starting": 1, "starting_log": "cudaMalloc failed: out of memory"},
+            "out-of-device-memory",
+        ),
         ({"error_500_every": 1}, "all-requests-failed"),
     ],
 )
@@ -187,7 +190,7 @@ def test_wrong_words_end_with_2_and_say_what_would_be_right(
         ({"serve:": "serves:"}, "serve"),
         ({"output_tokens_per_s}]": "ttft_p95_s}]"}, "p95"),
     ):
-        case.write(**change)
+        case.write(change)
         assert case.study_run() == 2, change
         assert said in capsys.readouterr().err
     case.write()
@@ -250,8 +253,8 @@ def test_whatever_ends_a_run_leaves_nothing_and_the_next_one_goes_on(
     records = case.records(capsys)
     spoiled = [record for record in records if record["reason"] in ("abandoned", "interrupted")]
     assert len(spoiled) <= 1
-    done = [r for r in records if r["trial"] is not None and r["state"] == "complete" and not r["reused_from"]]
-    assert len(done) == 4
+    trials = [record for record in records if record["trial"] is not None and not record["reused_from"]]
+    assert len([record for record in trials if record["state"] == "complete"]) == 4
 
 
 def test_two_runs_of_one_study_on_one_host(tmp_path: Path, tiny_model: Path) -> None:
