@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
@@ -132,6 +132,19 @@ def remove_stale(parent: Path) -> int:
             shutil.rmtree(folder, ignore_errors=True)
             marker.unlink(missing_ok=True)
     return removed
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that other processes see all of it or nothing. Raises DiskFull, HostError."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text)
+        fresh.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink()
+        raise_host_error(error, path)
 
 
 def raise_host_error(error: OSError, path: Path) -> NoReturn:

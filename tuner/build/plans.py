@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.locking import raise_host_error
+from tuner.locking import write_whole
 from tuner.model import BuildPlan, Settings
 
 _VERSION = 1
@@ -38,7 +37,6 @@ class PlanStore:
 
     def save(self, key: str, plan: BuildPlan) -> None:
         """Raises DiskFull, HostError."""
-        path = self._path(key)
         fields = {
             "version": _VERSION,
             "fingerprint": plan.fingerprint,
@@ -46,14 +44,7 @@ class PlanStore:
             "toolchain": plan.toolchain,
             "flags": dict(plan.flags),
         }
-        fresh = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps(fields) + "\n")
-            fresh.replace(path)
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise_host_error(error, path)
+        write_whole(self._path(key), json.dumps(fields) + "\n")
 
     def forget(self, key: str) -> None:
         """Drop a plan that turned out to be stale."""

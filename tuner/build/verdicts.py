@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tuner.locking import raise_host_error
+from tuner.locking import write_whole
 from tuner.model import Scalar
 
 _VERSION = 1
@@ -66,13 +65,6 @@ class VerdictStore:
 
     def save(self, key: str, verdict: FlagVerdict) -> None:
         """Keep it if it lasts. Raises DiskFull, HostError."""
-        if verdict.effect not in _LASTING:
-            return
-        fresh = self.folder / f"{key}.{os.getpid()}.tmp"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps({"version": _VERSION, **asdict(verdict)}) + "\n")
-            fresh.replace(self.folder / f"{key}.json")
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise_host_error(error, self.folder)
+        if verdict.effect in _LASTING:
+            text = json.dumps({"version": _VERSION, **asdict(verdict)}) + "\n"
+            write_whole(self.folder / f"{key}.json", text)

@@ -14,6 +14,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
+_NUMBER = re.compile(r"[-+]?\d|–$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 out = Console(highlight=False, soft_wrap=True)
@@ -34,7 +35,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     """A table on stdout; markup in cells is shown, not obeyed."""
     table = Table(title=Text(clean(title)) if title else None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        numeric = all(_NUMBER.match(row[index]) for row in rows if row[index])
+        table.add_column(column, justify="right" if index and numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     out.print(table)

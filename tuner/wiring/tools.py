@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuner.build import CachedBuild, collect, list_builds
-from tuner.errors import BinaryInvalid
+from tuner.errors import ArgumentRefused, BinaryInvalid, NameUnknown, UserError
 from tuner.launch import ArgumentTable, Translation, check_syntax, read_arguments, translate
-from tuner.model import Settings
+from tuner.model import Reason, Settings
 from tuner.wiring.locations import Locations
 
 
@@ -27,10 +27,18 @@ def server_arguments(binary: Path) -> ArgumentTable:
 
 
 def check_arguments(binary: Path, args: Settings) -> Translation:
-    """The words that `binary` takes for `args`, accepted by it. Raises ArgumentRefused, BinaryInvalid."""
+    """The words that `binary` takes for `args`, accepted by it.
+
+    Raises NameUnknown, UserError for what it refuses, BinaryInvalid.
+    """
     binary = _existing(binary)
-    translation = translate(args, read_arguments(binary))
-    check_syntax(binary, translation.argv)
+    try:
+        translation = translate(args, read_arguments(binary))
+        check_syntax(binary, translation.argv)
+    except ArgumentRefused as error:
+        # In a trial a refusal is the trial's end; typed by a person it is a mistake.
+        kind = NameUnknown if error.reason == Reason.ARGUMENT_UNKNOWN.value else UserError
+        raise kind(str(error)) from error
     return translation
 
 

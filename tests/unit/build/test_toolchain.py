@@ -105,7 +105,7 @@ def test_what_makes_another_build() -> None:
     assert dataclasses.replace(here, cpu_model="other").identity != here.identity
     assert dataclasses.replace(here, environment="1" * 64).identity != here.identity
     for irrelevant in ({"ccache": newer}, {"nvcc": newer}, {"ninja": newer}, {"notes": ("x",)}):
-        assert dataclasses.replace(here, **irrelevant).identity == here.identity  # type: ignore[arg-type]  # by name
+        assert dataclasses.replace(here, **irrelevant).identity == here.identity
 
 
 def test_flags_for_compilers_count(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
