@@ -13,11 +13,10 @@ _DECLARED = re.compile(
     rf"\b(?:option|cmake_dependent_option)\s*\(\s*{_NAME}|\bset\s*\(\s*{_NAME}\b[^()]*\bCACHE\b",
     re.IGNORECASE,
 )
-_READ = re.compile(
-    rf"\$\{{{_NAME}\}}|\bDEFINED\s+(?:CACHE\{{)?{_NAME}|\b(?:else)?if\s*\(\s*(?:NOT\s+)?{_NAME}\b|"
-    rf"\b(?:AND|OR|NOT)\s+{_NAME}\b|\bllama_option_depr\s*\(\s*\w+\s+{_NAME}",
-    re.IGNORECASE,
-)
+_READ = re.compile(rf"\$\{{{_NAME}\}}|\bllama_option_depr\s*\(\s*\w+\s+{_NAME}", re.IGNORECASE)
+_CONDITION = re.compile(r"\b(?:else)?if\s*\(([^\n]*)", re.IGNORECASE)
+_WORD = re.compile(r"(?<![\w\"./-])[A-Z][A-Z0-9_]*_\w+")
+"""A variable's bare name in a condition; none that is asked about is without an underscore."""
 _OWN = ("GGML_", "LLAMA_")
 
 
@@ -54,5 +53,6 @@ def names_in(text: str) -> tuple[set[str], set[str]]:
     code = _COMMENT.sub("", text)
     return (
         {name for found in _DECLARED.findall(code) for name in found if name},
-        {name for found in _READ.findall(code) for name in found if name},
+        {name for found in _READ.findall(code) for name in found if name}
+        | {name for condition in _CONDITION.findall(code) for name in _WORD.findall(condition)},
     )

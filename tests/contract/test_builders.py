@@ -1,0 +1,119 @@
+"""What every builder promises. CMakeBuilder compiles a tiny project here."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.fake_builder import FakeBuilder
+from tests.fixtures.builders import a_cmake, a_prebuilt
+from tuner.build import (
+    Builder,
+    BuildProgress,
+    CachedBuilder,
+    CMakeBuilder,
+    PrebuiltBuilder,
+    Toolchain,
+    find_toolchain,
+)
+from tuner.errors import HostError, ToolMissing, UserError
+from tuner.model import Settings
+
+
+@pytest.fixture(scope="module")
+def toolchain() -> Toolchain:
+    try:
+        return find_toolchain()
+    except ToolMissing as error:
+        pytest.skip(str(error))
+
+
+@dataclass
+class Bench:
+    """A builder and a folder to work in."""
+
+    builder: Builder
+    folder: Path
+    compiles: bool
+
+    def into(self, name: str = "into") -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
+
+@pytest.fixture(params=["fake", "cached", "prebuilt", "cmake", "cached cmake"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    folder = tmp_path / "work"
+    folder.mkdir()
+
+    def cmake() -> CMakeBuilder:
+        return a_cmake(tmp_path, request.getfixturevalue("toolchain"))
+
+    builder: Builder
+    match request.param:
+        case "fake":
+            builder = FakeBuilder()
+        case "cached":
+            builder = CachedBuilder(FakeBuilder(), tmp_path / "builds")
+        case "prebuilt":
+            builder = PrebuiltBuilder(a_prebuilt(tmp_path))
+        case "cmake":
+            builder = cmake()
+        case _:
+            builder = CachedBuilder(cmake(), tmp_path / "builds")
+    return Bench(builder=builder, folder=folder, compiles=request.param != "prebuilt")
+
+
+def test_a_plan_is_stable(bench: Bench) -> None:
+    plan = bench.builder.plan(Settings())
+    assert plan == bench.builder.plan(Settings())
+    assert len(plan.key) == len(plan.fingerprint) == 64
+    assert plan.toolchain
+
+
+def test_other_flags_are_another_program(bench: Bench) -> None:
+    flags = Settings(GGML_OPENMP=False)
+    if bench.compiles:
+        assert bench.builder.plan(flags).key != bench.builder.plan(Settings()).key
+    else:
+        with pytest.raises(UserError, match="takes no build flags"):
+            bench.builder.plan(flags)
+
+
+def test_inert_flags_are_the_same_program(bench: Bench) -> None:
+    if bench.compiles:
+        plan = bench.builder.plan(Settings(GGML_INERT=7))
+        assert plan.key == bench.builder.plan(Settings()).key
+        assert plan.flags == Settings(GGML_INERT=7)
+
+
+def test_a_build_runs(bench: Bench) -> None:
+    plan = bench.builder.plan(Settings())
+    into, log = bench.into(), bench.folder / "build.log"
+    seen: list[BuildProgress] = []
+    artifact = bench.builder.build(plan, into, log, seen.append)
+    assert artifact.key == plan.key
+    assert artifact.flags == plan.flags
+    assert [path.name for path in into.iterdir()] == ["llama-server"]
+    for server in (artifact.server, into / "llama-server"):
+        said = subprocess.run([server, "--version"], check=True, capture_output=True, text=True).stdout
+        assert artifact.version in said
+    assert log.read_text()
+    assert seen
+    assert seen[-1].done == seen[-1].total
+    assert all(one.done <= other.done for one, other in pairwise(seen))
+
+
+def test_a_build_into_a_place_that_is_not_there(bench: Bench) -> None:
+    with pytest.raises((HostError, OSError)):
+        bench.builder.build(
+            bench.builder.plan(Settings()),
+            bench.folder / "nowhere",
+            bench.folder / "build.log",
+            lambda progress: None,
+        )
