@@ -3,7 +3,8 @@
 Two configures with equal fingerprints build the same llama-server. Counted are the expanded commands of
 every edge that ninja may run to make the target, and the sources that cmake generated; so a flag that
 only touches other programs of the tree changes nothing here. Not counted are compiler launchers (ccache),
-and the places of the build folder, the source and cmake itself.
+and the places of the build folder, the source and cmake itself (unless there is a space in them: then
+commands are quoted, and the program counts as another one).
 
 Hidden from it: what `-march=native` means here, and the versions of compilers and libraries. The build
 key holds those beside the fingerprint.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,15 +49,14 @@ def test_an_entry_without_its_stamp_is_built_anew(root: Path, tmp_path: Path) ->
     fake = FakeBuilder()
     run_build(CachedBuilder(fake, root), tmp_path)
     (build,) = list_builds(root)
-    for number, damage in enumerate(
-        (
-            lambda: (build.folder / "stamp").unlink(),
-            lambda: (build.folder / "meta.json").write_text("{"),
-            lambda: (build.folder / "llama-server").write_text("truncated"),
-            lambda: (build.folder / "llama-server").unlink(),
-            lambda: shutil.rmtree(build.folder),
-        )
-    ):
+    damages: list[Callable[[], object]] = [
+        (build.folder / "stamp").unlink,
+        lambda: (build.folder / "meta.json").write_text("{"),
+        lambda: (build.folder / "llama-server").write_text("truncated"),
+        (build.folder / "llama-server").unlink,
+        lambda: shutil.rmtree(build.folder),
+    ]
+    for number, damage in enumerate(damages):
         damage()
         run_build(CachedBuilder(fake, root), tmp_path)
         assert fake.builds == number + 2
