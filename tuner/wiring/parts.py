@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tuner.build import Builder, CachedBuilder, CMakeBuilder, PrebuiltBuilder, Toolchain
@@ -14,7 +15,7 @@ from tuner.model.weights import ModelShape
 from tuner.source import GitSource as GitTree
 from tuner.source import PathSource as PathTree
 from tuner.source import SdistSource as SdistTree
-from tuner.source import Source
+from tuner.source import Source, content_hash
 from tuner.weights import fetch_package_model, inspect
 from tuner.wiring.locations import Locations
 
@@ -62,6 +63,10 @@ def make_artifacts(
                 folder=locations.builds,
                 jobs=jobs,
                 timeout_s=timeout_minutes * 60,
+                # A fetched tree is pinned; one on disk may be edited while a study runs.
+                source_hash=partial(content_hash, tree.root)
+                if isinstance(study.source, PathSourceSpec)
+                else None,
             )
             return Artifacts(CachedBuilder(builder, locations.builds, origin=tree.origin))
 
