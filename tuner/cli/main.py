@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from tuner.cli.app import app
 from tuner.cli.console import note
-from tuner.errors import DiskFull, Interrupted, TunerError
+from tuner.errors import DiskFull, Interrupted, TunerError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,11 @@ def run(argv: Sequence[str] | None = None) -> int:
             args=list(argv) if argv is not None else None, prog_name="tuner", standalone_mode=False
         )
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as exit_:
+    except typer.Exit as exit_:
         return exit_.exit_code
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return 2
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except TyperException as error:
+        return _usage(error)
+    except (KeyboardInterrupt, typer.Abort):
         note("interrupted")
         return Interrupted.exit_code
     except TunerError as error:
@@ -57,6 +56,20 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _internal(error)
     except Exception as error:  # noqa: BLE001  the last line of defence: a clear end instead of a traceback
         return _internal(error)
+
+
+def _usage(error: TyperException) -> int:
+    # Called without a subcommand, a group answers with its help as the message.
+    context = getattr(error, "ctx", None)
+    if context is None or error.message.startswith("Usage:"):
+        note(error.format_message())
+    else:
+        note(
+            f"{context.get_usage()}\n"
+            f"error: {error.format_message()}\n"
+            f"`{context.command_path} --help` has the options."
+        )
+    return UserError.exit_code
 
 
 def _internal(error: Exception) -> int:
