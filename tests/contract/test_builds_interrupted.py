@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -100,25 +99,6 @@ def test_two_build_once(tmp_path: Path, child: Callable[[str, str], subprocess.P
     said = sorted(process.communicate(timeout=60)[0].strip() for process in processes)
     assert said == ["built", "cached"]
     assert len(list_builds(tmp_path / "builds")) == 1
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """A file system of so many bytes."""
-    mounted: list[Path] = []
-
-    def mount(size_bytes: int) -> Path:
-        folder = tmp_path / f"small-{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
-        if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:
-            pytest.skip("mounting a small tmpfs needs root")
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_while_compiling(tmp_path: Path, toolchain: Toolchain, small_disk: Callable[[int], Path]) -> None:

@@ -38,18 +38,23 @@ def print_summary(summary: Summary) -> None:
     if summary.best is None:
         _print_without_best(summary)
         return
-    if summary.best.identity == summary.baseline.identity:
-        print_line("Nothing that was tried is better than llama.cpp's defaults: keep them.")
-    rows = [
-        _row(position, objective, summary.baseline, summary.best, summary.confirmations)
-        for position, objective in enumerate(summary.objectives)
-    ]
-    print_table(
-        ("objective", "baseline", "best", "difference", "verdict"), rows, title=f"Study {summary.name}"
-    )
-    print_line()
-    source = "fresh interleaved launches" if summary.confirmations else "the search itself: not confirmed"
-    print_line(f"Figures are medians of {source}. Best: {_origin(summary.best)}.")
+    kept = summary.best.identity == summary.baseline.identity
+    if kept:
+        print_line("Nothing that was tried is shown to be better than llama.cpp's defaults: keep them.")
+    if summary.challenger is not None:
+        rows = [
+            _row(position, objective, summary.baseline, summary.challenger, summary.confirmations)
+            for position, objective in enumerate(summary.objectives)
+        ]
+        role = "next best" if kept else "best"
+        print_table(
+            ("objective", "baseline", role, "difference", "verdict"), rows, title=f"Study {summary.name}"
+        )
+        print_line()
+        source = "fresh interleaved launches" if summary.confirmations else "the search itself: not confirmed"
+        print_line(f"Figures are of {source}. {role.capitalize()}: {_origin(summary.challenger)}.")
+        if kept:
+            print_line(f"Its settings: {describe_config(summary.challenger)}")
     print_line(f"Settings: {describe_config(summary.best)}")
     for flag in summary.best.flags:
         print_line(f"Note: {flag}")
@@ -84,29 +89,30 @@ def _row(
     position: int,
     objective: Objective,
     baseline: TrialRecord,
-    best: TrialRecord,
+    challenger: TrialRecord,
     confirmations: Sequence[Confirmation],
 ) -> tuple[str, str, str, str, str]:
+    before, after = baseline.objectives[position], challenger.objectives[position]
+    difference, said = after / before if before else None, "not confirmed"
     if confirmations:
         confirmed = confirmations[position]
-        before, after = statistics.median(confirmed.baseline), statistics.median(confirmed.best)
-        said = verdict(confirmed.comparison)
-        if len(confirmed.best) < 3 and confirmed.comparison.verdict == "cannot tell":
-            said += f", {len(confirmed.best)} launches each"
-    elif best.identity == baseline.identity:
-        before = after = baseline.objectives[position]
-        said = "the same configuration"
-    else:
-        before, after = baseline.objectives[position], best.objectives[position]
-        said = "not confirmed"
+        before, after = _typical(confirmed.baseline), _typical(confirmed.challenger)
+        difference, said = confirmed.comparison.ratio, verdict(confirmed.comparison)
+        if len(confirmed.challenger) < 3 and confirmed.comparison.verdict == "cannot tell":
+            said += f", {len(confirmed.challenger)} launches each"
     wanted = "higher" if objective.direction is Direction.MAXIMIZE else "lower"
     return (
         f"{objective.figure} ({wanted} is better)",
         objective_text(objective, before),
         objective_text(objective, after),
-        format_percent(after / before - 1, signed=True) if before else "–",
+        format_percent(difference - 1, signed=True) if difference is not None else "–",
         said,
     )
+
+
+def _typical(values: Sequence[float]) -> float:
+    """What the comparison's ratio is of."""
+    return statistics.geometric_mean(values) if min(values) > 0 else statistics.fmean(values)
 
 
 def _origin(record: TrialRecord) -> str:
@@ -133,12 +139,13 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "objectives": [{"figure": o.figure, "direction": o.direction.value} for o in summary.objectives],
         "baseline": record_json(summary.baseline) if summary.baseline else None,
         "best": record_json(summary.best) if summary.best else None,
+        "challenger": record_json(summary.challenger) if summary.challenger else None,
         "front": [record_json(record) for record in summary.front],
         "confirmations": [
             {
                 "figure": confirmation.objective.figure,
                 "baseline": list(confirmation.baseline),
-                "best": list(confirmation.best),
+                "challenger": list(confirmation.challenger),
                 "ratio": confirmation.comparison.ratio,
                 "low": confirmation.comparison.low,
                 "high": confirmation.comparison.high,

@@ -3,7 +3,8 @@
 from tuner.study.budget import Budget, charged, counts
 from tuner.study.confirmation import Confirmation, evaluate
 from tuner.study.events import SilentWatcher, Snapshot, Watcher
-from tuner.study.loop import StudyPlan, StudyResult, StudyRun
+from tuner.study.loop import StudyRun
+from tuner.study.plan import StudyPlan, StudyResult, Workbench
 from tuner.study.ranking import best_record, pareto_front
 from tuner.study.samplers import SAMPLERS, make_sampler
 from tuner.study.summary import DEFAULT_BASELINE, Status, Summary, status_of, summarize
@@ -21,6 +22,7 @@ __all__ = [
     "StudyRun",
     "Summary",
     "Watcher",
+    "Workbench",
     "best_record",
     "charged",
     "counts",

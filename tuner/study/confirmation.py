@@ -1,4 +1,4 @@
-"""The winner and the baseline, launched afresh and interleaved.
+"""The challenger and the baseline, launched afresh and interleaved.
 
 The best of N noisy measurements is biased upward: it was chosen for having been lucky. So the difference
 that a study reports comes from launches made after the choice, on which the choice did not depend.
@@ -14,7 +14,7 @@ from tuner.stats import Comparison, compare_launches
 from tuner.storage import TrialRecord
 
 BASELINE = "baseline"
-BEST = "best"
+CHALLENGER = "challenger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Confirmation:
 
     objective: Objective
     baseline: tuple[float, ...]
-    best: tuple[float, ...]
+    challenger: tuple[float, ...]
     comparison: Comparison
 
 
@@ -42,7 +42,7 @@ def planned_launches(identity: str, launches: int) -> tuple[Launch, ...]:
     """`launches` of each role in the order A B B A …, so that a steady drift falls on both alike."""
     order: list[Launch] = []
     for number in range(launches):
-        pair = (BASELINE, BEST) if number % 2 == 0 else (BEST, BASELINE)
+        pair = (BASELINE, CHALLENGER) if number % 2 == 0 else (CHALLENGER, BASELINE)
         for role in pair:
             key = f"{identity}:{role}:{number}"
             order.append(Launch(key=key, role=role, number=number, seed=len(order)))
@@ -53,7 +53,7 @@ def evaluate(
     identity: str, stored: Mapping[str, TrialRecord], objectives: tuple[Objective, ...]
 ) -> tuple[Confirmation, ...]:
     """One confirmation for each objective; empty while a role has no measured launch."""
-    by_role: dict[str, list[TrialRecord]] = {BASELINE: [], BEST: []}
+    by_role: dict[str, list[TrialRecord]] = {BASELINE: [], CHALLENGER: []}
     for key, record in sorted(stored.items()):
         of_identity, role, _ = key.rsplit(":", 2)
         if of_identity == identity and record.measured:
@@ -63,14 +63,14 @@ def evaluate(
     found = []
     for position, objective in enumerate(objectives):
         baseline = tuple(record.objectives[position] for record in by_role[BASELINE])
-        best = tuple(record.objectives[position] for record in by_role[BEST])
+        challenger = tuple(record.objectives[position] for record in by_role[CHALLENGER])
         found.append(
             Confirmation(
                 objective=objective,
                 baseline=baseline,
-                best=best,
+                challenger=challenger,
                 comparison=compare_launches(
-                    baseline, best, higher_is_better=objective.direction is Direction.MAXIMIZE
+                    baseline, challenger, higher_is_better=objective.direction is Direction.MAXIMIZE
                 ),
             )
         )

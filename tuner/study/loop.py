@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
+from dataclasses import replace
 
 import optuna
 from optuna.trial import TrialState as OptunaState
 
 from tuner.clock import Clock
 from tuner.errors import HostError, Interrupted, TrialError, TunerError
-from tuner.model import ConstraintValue, Objective, Reason, Score, TrialConfig
-from tuner.space import Space
+from tuner.model import ConstraintValue, Reason, TrialConfig
 from tuner.storage import StudyFolder, StudyStore, TrialRecord, write_trial
-from tuner.study.budget import Budget, charged, counts, why_over
-from tuner.study.confirmation import BASELINE, Confirmation, evaluate, planned_launches
-from tuner.study.events import Snapshot, Watcher
-from tuner.study.ranking import best_record
+from tuner.study.budget import charged, counts, why_over
+from tuner.study.confirmation import BASELINE, planned_launches
+from tuner.study.events import Watcher
+from tuner.study.history import History
+from tuner.study.plan import StudyPlan, StudyResult, Workbench
 from tuner.study.records import (
     baseline_failed,
     ended_unrun,
@@ -31,72 +29,13 @@ from tuner.study.records import (
 )
 from tuner.study.samplers import derive_seed, make_sampler
 from tuner.study.summary import DEFAULT_BASELINE
-from tuner.trial import Durations, Outcome, TrialState
-from tuner.trial.runner import Progress, ProgressSink
+from tuner.trial import Durations, TrialState
 
 logger = logging.getLogger(__name__)
 
 _REPEATS_BEFORE_RANDOM = 3
 _REPEATS_BEFORE_EXHAUSTED = 200
 _RETRIES = 2
-
-
-class Workbench(Protocol):
-    """Where configurations are told apart and measured. It may be slow to open: that waits for its use."""
-
-    def identify(self, config: TrialConfig) -> str:
-        """The same for configurations that are one program with one set of settings; 64 hex digits.
-
-        Raises BuildFailed when the build cannot even be configured, UserError, HostError.
-        """
-        ...
-
-    def run(
-        self,
-        config: TrialConfig,
-        folder: Path,
-        *,
-        seed: int,
-        baseline: Score | None,
-        on_progress: ProgressSink,
-    ) -> Outcome:
-        """Measure `config`, with its files in `folder`. Raises UserError, HostError."""
-        ...
-
-    def versions(self) -> Mapping[str, str]:
-        """Of source, toolchain, host and tuner, for the trial folders."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyPlan:
-    """What a study is, independent of how far it has come."""
-
-    space: Space
-    objectives: tuple[Objective, ...]
-    prefer: str | None
-    baselines: tuple[tuple[str, TrialConfig], ...]
-    """`default` first."""
-    sampler: str
-    startup_trials: int
-    seed: int
-    confirm_launches: int
-    budget: Budget
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyResult:
-    """What a run of the study ends with."""
-
-    ended_because: str
-    new_trials: int
-    """Trials that this run added."""
-    baseline: TrialRecord | None
-    best: TrialRecord | None
-    """None: nothing feasible, or several objectives without `prefer`."""
-    confirmations: tuple[Confirmation, ...]
-    confirmed_now: bool
-    """Whether this run made confirmation launches."""
 
 
 class StudyRun:
@@ -119,9 +58,7 @@ class StudyRun:
         self._watcher = watcher
         self._clock = clock
         self._worker = worker
-        self._records: list[TrialRecord] = []
-        self._known: dict[str, TrialRecord] = {}
-        self._baselines: dict[str, TrialRecord] = {}
+        self._history = History(plan, store)
         self._mark_s = clock.monotonic_s()
         self._new = 0
         self._confirmed_now = False
@@ -130,14 +67,11 @@ class StudyRun:
 
     def run(self) -> StudyResult:
         """Work until the budget is used up. Raises HostError, Interrupted; what was finished is stored."""
-        self._load()
         try:
             self._end_abandoned()
             self._measure_baselines()
             ended_because = self._search()
-            best = self._best()
-            if best is not None:
-                self._confirm(best)
+            self._confirm()
         except KeyboardInterrupt as error:
             raise Interrupted(
                 "interrupted: everything that was finished is kept, and the same command goes on from there"
@@ -147,24 +81,8 @@ class StudyRun:
         return StudyResult(
             ended_because=ended_because,
             new_trials=self._new,
-            baseline=self._baselines.get(DEFAULT_BASELINE),
-            best=best,
-            confirmations=self._confirmations(best),
             confirmed_now=self._confirmed_now,
         )
-
-    def _load(self) -> None:
-        self._baselines = dict(self._store.baselines())
-        for record in self._baselines.values():
-            self._remember(record)
-        self._records = list(self._store.trials())
-        for record in self._records:
-            self._remember(record)
-
-    def _remember(self, record: TrialRecord) -> None:
-        """Later proposals with this identity need not be run: they would tell nothing new."""
-        if record.identity and not spoiled_by_host(record) and record.reused_from is None:
-            self._known.setdefault(record.identity, record)
 
     def _end_abandoned(self) -> None:
         """Trials that a killed run left open end as abandoned, and are proposed again."""
@@ -181,25 +99,24 @@ class StudyRun:
                 ended=self._clock.timestamp(),
             )
             self._store.end_running(trial, record)
-            self._records.append(record)
+            self._history.add_trial(record)
             self._watcher.on_note(f"trial {trial.number} was left by a killed run: it is tried again")
             self._try_again(trial.params, config)
 
     def _try_again(self, params: Mapping[str, object], config: TrialConfig) -> None:
         """Enqueue a trial that the host spoiled, unless that has happened too often to be chance."""
-        spoiled = sum(record.config == config and spoiled_by_host(record) for record in self._records)
-        if params and spoiled <= _RETRIES:
+        if params and self._history.times_spoiled(config) <= _RETRIES:
             self._store.enqueue(params)
 
     # --- baselines ---------------------------------------------------------------------------------
 
     def _measure_baselines(self) -> None:
         for position, (name, config) in enumerate(self._plan.baselines):
-            if name in self._baselines:
+            if name in self._history.baselines:
                 continue
             label = f"baseline {name}"
             identity = self._workbench.identify(config)
-            known = self._known.get(identity)
+            known = self._history.known(identity)
             if known is not None and known.measured:
                 record = replace(known, label=label, number=None, config=config, reused_from=known.label)
             else:
@@ -209,8 +126,7 @@ class StudyRun:
             if name == DEFAULT_BASELINE and not record.measured:
                 raise baseline_failed(record)
             self._store.store_baseline(name, record)
-            self._baselines[name] = record
-            self._remember(record)
+            self._history.add_baseline(name, record)
             self._watcher.on_record(record)
             self._account()
 
@@ -226,20 +142,20 @@ class StudyRun:
             plan.sampler,
             seed=plan.seed,
             worker=self._worker,
-            history=len(self._records),
+            history=len(self._history.trials),
             startup_trials=plan.startup_trials,
         )
         explorer = optuna.samplers.RandomSampler(
-            seed=derive_seed(plan.seed, self._worker, len(self._records), 2)
+            seed=derive_seed(plan.seed, self._worker, len(self._history.trials), 2)
         )
         repeats = 0
-        tried = {record.config.key for record in self._records if not spoiled_by_host(record)}
+        tried = self._history.tried()
         while True:
             over = why_over(
                 plan.budget,
-                trials=charged(self._records),
+                trials=charged(self._history.trials),
                 elapsed_s=self._elapsed_s(),
-                reserve_s=self._confirmation_s(),
+                reserve_s=self._history.confirmation_s(),
             )
             if over is not None:
                 return over
@@ -303,7 +219,7 @@ class StudyRun:
                 ),
             )
         identity = self._workbench.identify(config)
-        known = self._known.get(identity)
+        known = self._history.known(identity)
         if known is None:
             return None
         return replace(
@@ -313,8 +229,7 @@ class StudyRun:
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
         state, constraints = how_to_tell(record)
         self._store.tell(trial, record, state, constraints)
-        self._records.append(record)
-        self._remember(record)
+        self._history.add_trial(record)
         self._watcher.on_record(record)
 
     def _spoiled(
@@ -324,7 +239,7 @@ class StudyRun:
         record = ended_unrun(label, trial.number, config, reason, message, self._clock.timestamp())
         try:
             self._store.tell(trial, record, OptunaState.FAIL, ())
-            self._records.append(record)
+            self._history.add_trial(record)
             self._try_again(trial.params, config)
         except HostError:
             # The storage itself is what failed: the trial stays open and is found abandoned next time.
@@ -343,34 +258,25 @@ class StudyRun:
 
     # --- confirmation ------------------------------------------------------------------------------
 
-    def _confirm(self, best: TrialRecord) -> None:
-        """Launch the best and the default baseline afresh, interleaved; what is stored is not repeated."""
-        baseline = self._baselines[DEFAULT_BASELINE]
-        if best.identity == baseline.identity:
+    def _confirm(self) -> None:
+        """Launch challenger and default baseline afresh, interleaved; what is stored is not repeated."""
+        baseline, stored = self._history.default, self._store.confirmations()
+        challenger = self._history.answer(stored).challenger
+        if baseline is None or challenger is None:
             return
-        stored = self._store.confirmations()
-        for launch in planned_launches(best.identity, self._plan.confirm_launches):
+        for launch in planned_launches(challenger.identity, self._plan.confirm_launches):
             if launch.key in stored:
                 continue
-            subject = baseline if launch.role == BASELINE else best
+            subject = baseline if launch.role == BASELINE else challenger
             label = f"confirmation {launch.role} {launch.number + 1}"
-            seed = derive_seed(self._plan.seed, 3, int(best.identity[:8], 16), launch.seed)
-            folder = ("confirmations", f"{best.identity[:12]}-{launch.role}-{launch.number}")
+            seed = derive_seed(self._plan.seed, 3, int(challenger.identity[:8], 16), launch.seed)
+            folder = ("confirmations", f"{challenger.identity[:12]}-{launch.role}-{launch.number}")
             record = self._measured(label, None, subject.config, subject.identity, folder, seed)
             self._raise_for_host(record)
             self._store.store_confirmation(launch.key, record)
             self._confirmed_now = True
             self._watcher.on_record(record)
             self._account()
-
-    def _confirmations(self, best: TrialRecord | None) -> tuple[Confirmation, ...]:
-        if best is None:
-            return ()
-        return evaluate(best.identity, self._store.confirmations(), self._plan.objectives)
-
-    def _confirmation_s(self) -> float:
-        """What the confirmation is expected to take, from what trials have taken."""
-        return 2 * self._plan.confirm_launches * (self._mean_measured_s() or 0.0)
 
     # --- one configuration -------------------------------------------------------------------------
 
@@ -385,13 +291,15 @@ class StudyRun:
     ) -> TrialRecord:
         folder = self._folder.prepare(*folder_parts)
         started = self._clock.timestamp()
-        default = self._baselines.get(DEFAULT_BASELINE)
+        default = self._history.default
         outcome = self._workbench.run(
             config,
             folder,
             seed=seed,
             baseline=score_of(default) if default is not None else None,
-            on_progress=lambda progress: self._watcher.on_progress(self._snapshot(label, progress)),
+            on_progress=lambda progress: self._watcher.on_progress(
+                self._history.snapshot(label, progress, self._elapsed_s())
+            ),
         )
         record = record_of(outcome, label, number, config, identity)
         record = replace(
@@ -404,10 +312,6 @@ class StudyRun:
 
     # --- bookkeeping -------------------------------------------------------------------------------
 
-    def _best(self) -> TrialRecord | None:
-        candidates = [*self._baselines.values(), *self._records]
-        return best_record(candidates, self._plan.objectives, self._plan.prefer)
-
     def _account(self) -> None:
         now_s = self._clock.monotonic_s()
         spent_s, self._mark_s = now_s - self._mark_s, now_s
@@ -418,33 +322,3 @@ class StudyRun:
 
     def _elapsed_s(self) -> float:
         return self._store.elapsed_s + self._clock.monotonic_s() - self._mark_s
-
-    def _mean_measured_s(self) -> float | None:
-        spans = [
-            record.durations.launch_s + record.durations.measure_s
-            for record in (*self._baselines.values(), *self._records)
-            if record.measured and record.reused_from is None
-        ]
-        return sum(spans) / len(spans) if spans else None
-
-    def _snapshot(self, label: str, progress: Progress) -> Snapshot:
-        done = charged(self._records)
-        wanted = self._plan.budget.trials
-        mean_s = self._mean_measured_s()
-        best = best_record(self._records, self._plan.objectives, self._plan.prefer)
-        baseline = self._baselines.get(DEFAULT_BASELINE)
-        remaining_s = None
-        if mean_s is not None and wanted is not None:
-            remaining_s = mean_s * max(0, wanted - done) + self._confirmation_s()
-        if self._plan.budget.hours is not None:
-            left_s = max(0.0, self._plan.budget.hours * 3600 - self._elapsed_s())
-            remaining_s = left_s if remaining_s is None else min(remaining_s, left_s)
-        return Snapshot(
-            label=label,
-            progress=progress,
-            done=done,
-            wanted=wanted,
-            baseline=baseline.objectives[0] if baseline and baseline.objectives else None,
-            best=best.objectives[0] if best else None,
-            remaining_s=remaining_s,
-        )

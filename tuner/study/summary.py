@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from tuner.model import Objective
 from tuner.storage import StudyStore, TrialRecord
+from tuner.study.answer import find_answer
 from tuner.study.budget import charged
-from tuner.study.confirmation import Confirmation, evaluate
-from tuner.study.ranking import best_record, pareto_front
+from tuner.study.confirmation import Confirmation
+from tuner.study.ranking import pareto_front
 
 DEFAULT_BASELINE = "default"
 
@@ -24,10 +25,14 @@ class Summary:
     objectives: tuple[Objective, ...]
     baseline: TrialRecord | None
     best: TrialRecord | None
-    """Of trials and baselines; None when nothing is feasible, or several objectives have no `prefer`."""
+    """The default baseline or the challenger; None when nothing is feasible, or several objectives have no
+    `prefer`."""
+    challenger: TrialRecord | None
+    """The best feasible configuration besides the default baseline."""
     front: tuple[TrialRecord, ...]
     """The Pareto front with several objectives; empty with one."""
     confirmations: tuple[Confirmation, ...]
+    """The challenger against the baseline."""
     command: str | None
     """The shell command that starts the best server, without harness-only arguments."""
 
@@ -54,15 +59,17 @@ def summarize(store: StudyStore) -> Summary:
     objectives = store.objectives
     baselines = store.baselines()
     records = (*baselines.values(), *store.trials())
-    best = best_record(records, objectives, store.prefer)
+    baseline = baselines.get(DEFAULT_BASELINE)
+    answer = find_answer(baseline, records, store.confirmations(), objectives, store.prefer)
     return Summary(
         name=store.name,
         objectives=objectives,
-        baseline=baselines.get(DEFAULT_BASELINE),
-        best=best,
+        baseline=baseline,
+        best=answer.best,
+        challenger=answer.challenger,
         front=pareto_front(records, objectives) if len(objectives) > 1 else (),
-        confirmations=evaluate(best.identity, store.confirmations(), objectives) if best else (),
-        command=shell_command(best) if best else None,
+        confirmations=answer.confirmations,
+        command=shell_command(answer.best) if answer.best else None,
     )
 
 
