@@ -53,7 +53,8 @@ def _measure(clients: int, options: argparse.Namespace) -> tuple[float, float]:
         model = Path(folder) / "model.gguf"
         model.touch()
         port = _free_port()
-        arguments = ["--model", model, "--port", str(port), "--parallel", str(clients), "--metrics"]
+        arguments = ["--model", model, "--port", str(port), "--parallel", str(clients)]
+        arguments += ["--ctx-size", str(clients * 1024), "--metrics"]
         process = subprocess.Popen([server, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             url = f"http://127.0.0.1:{port}"

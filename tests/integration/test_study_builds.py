@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ import pytest
 
 from tests.fakes import install_fake, launches
 from tests.fixtures.builders import compilers_in, gone
+from tests.fixtures.runs import start_study, wait_until
 from tests.fixtures.tiny_llama import write_serving_llama
 from tuner.build import list_builds
 from tuner.cli.main import run
@@ -81,12 +79,7 @@ class Case:
         return self.tuner("study", "run", str(self.file), *words)
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tuner", "study", "run", str(self.file), "--state", str(self.state)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-        )
+        return start_study(self.file, self.state, **environment)
 
     def records(self, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
         capsys.readouterr()
@@ -193,7 +186,7 @@ def test_a_run_that_ends_in_the_middle_of_a_build(
 ) -> None:
     case.pause.touch()
     owner = case.start()
-    _wait_until(lambda: bool(compilers_in(case.pause)), owner)
+    wait_until(lambda: compilers_in(case.pause), owner, within_s=60)
     owner.send_signal(number)
     owner.communicate(timeout=20)
     assert owner.returncode == (130 if number is signal.SIGTERM else -signal.SIGKILL)
@@ -288,13 +281,3 @@ def test_a_full_disk_stops_the_study_and_freed_it_goes_on(
     ballast.unlink()
     assert case.study_run() == 0
     assert len([r for r in case.records(capsys) if r["trial"] is not None and r["state"] == "complete"]) >= 2
-
-
-def _wait_until(
-    condition: Callable[[], bool], owner: subprocess.Popen[bytes], within_s: float = 60.0
-) -> None:
-    deadline_s = time.monotonic() + within_s
-    while not condition():
-        assert owner.poll() is None, "the run has ended by itself"
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)

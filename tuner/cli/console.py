@@ -17,6 +17,8 @@ from rich.text import Text
 _NUMBER = re.compile(r"[-+]?\d|–$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_PIPE_WIDTH = 1000
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
@@ -39,7 +41,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
         table.add_column(column, justify="right" if index and numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
-    out.print(table)
+    # A pipe has no width: what reads it wants each row on a line.
+    out.print(table, width=None if out.is_terminal else _PIPE_WIDTH)
 
 
 def print_line(text: str = "") -> None:

@@ -76,7 +76,8 @@ def status_line(snapshot: Snapshot, objectives: tuple[Objective, ...]) -> str:
         gain = f" ({(snapshot.best / snapshot.baseline - 1) * 100:+.1f} %)" if snapshot.baseline else ""
         parts.append(f"best so far {objective_text(objectives[0], snapshot.best)}{gain}")
     if snapshot.remaining_s is not None:
-        parts.append(f"about {format_duration(snapshot.remaining_s)} left")
+        about = "about" if snapshot.remaining_s_is_estimate else "at most"
+        parts.append(f"{about} {format_duration(snapshot.remaining_s)} left")
     return " · ".join(parts)
 
 

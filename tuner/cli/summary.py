@@ -47,10 +47,10 @@ def print_summary(summary: Summary) -> None:
             for position, objective in enumerate(summary.objectives)
         ]
         role = "next best" if kept else "best"
-        print_table(
-            ("objective", "baseline", role, "difference", "verdict"), rows, title=f"Study {summary.name}"
-        )
+        print_table(("objective", "baseline", role, "difference"), rows, title=f"Study {summary.name}")
         print_line()
+        for confirmation in summary.confirmations:
+            print_line(f"{role.capitalize()}, {confirmation.objective.figure}: {_verdict_line(confirmation)}.")
         source = "fresh interleaved launches" if summary.confirmations else "the search itself: not confirmed"
         print_line(f"Figures are of {source}. {role.capitalize()}: {_origin(summary.challenger)}.")
         if kept:
@@ -91,23 +91,25 @@ def _row(
     baseline: TrialRecord,
     challenger: TrialRecord,
     confirmations: Sequence[Confirmation],
-) -> tuple[str, str, str, str, str]:
+) -> tuple[str, str, str, str]:
     before, after = baseline.objectives[position], challenger.objectives[position]
-    difference, said = after / before if before else None, "not confirmed"
+    difference = after / before if before else None
     if confirmations:
         confirmed = confirmations[position]
         before, after = _typical(confirmed.baseline), _typical(confirmed.challenger)
-        difference, said = confirmed.comparison.ratio, verdict(confirmed.comparison)
-        if len(confirmed.challenger) < 3 and confirmed.comparison.verdict == "cannot tell":
-            said += f", {len(confirmed.challenger)} launches each"
+        difference = confirmed.comparison.ratio
     wanted = "higher" if objective.direction is Direction.MAXIMIZE else "lower"
     return (
         f"{objective.figure} ({wanted} is better)",
         objective_text(objective, before),
         objective_text(objective, after),
         format_percent(difference - 1, signed=True) if difference is not None else "–",
-        said,
     )
+
+
+def _verdict_line(confirmation: Confirmation) -> str:
+    launches = min(len(confirmation.baseline), len(confirmation.challenger))
+    return f"{verdict(confirmation.comparison)}, {launches} launches each"
 
 
 def _typical(values: Sequence[float]) -> float:

@@ -23,7 +23,10 @@ class Snapshot:
     """First objective of the default baseline."""
     best: float | None
     remaining_s: float | None
-    """Estimated from what trials have taken so far; None before the first."""
+    """Estimated from what trials have taken so far, at most what is left of the hours; None when neither is
+    known."""
+    remaining_s_is_estimate: bool
+    """False: it is only what is left of the hours."""
 
 
 class Watcher(Protocol):

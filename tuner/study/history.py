@@ -92,6 +92,7 @@ class History:
             baseline=baseline.objectives[0] if baseline and baseline.objectives else None,
             best=best.objectives[0] if best else None,
             remaining_s=remaining_s,
+            remaining_s_is_estimate=mean_s is not None and wanted is not None,
         )
 
     def _mean_measured_s(self) -> float | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import psutil
 import pytest
 
 from tests.fakes import install_fake, launches
+from tests.fixtures.runs import kill, start_study
 from tuner.cli.main import run
 
 STUDY = """
@@ -210,12 +209,7 @@ def test_a_password_in_an_argument_is_refused(case: Case, capsys: pytest.Capture
 
 
 def _start(case: Case) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tuner", "study", "run", str(case.file), "--state", str(case.state)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )
+    return start_study(case.file, case.state)
 
 
 def _servers(case: Case) -> list[psutil.Process]:
@@ -255,6 +249,29 @@ def test_whatever_ends_a_run_leaves_nothing_and_the_next_one_goes_on(
     assert len(spoiled) <= 1
     trials = [record for record in records if record["trial"] is not None and not record["reused_from"]]
     assert len([record for record in trials if record["state"] == "complete"]) == 4
+
+
+def test_killed_while_a_server_starts(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_model = tmp_path / "own.gguf"
+    own_model.symlink_to(tiny_model)
+    case = Case(tmp_path, own_model, slow_start_s=60, only_first_launches=1)
+    owner = _start(case)
+    _wait_until(lambda: launches(case.server) >= 1)
+    kill(owner)
+    _wait_until(lambda: not _servers(case), within_s=5)
+    assert case.study_run("--trials", "2") == 0
+    assert len(case.records(capsys)) >= 3
+
+
+def test_a_port_that_is_taken_meanwhile_is_another_one_at_the_next_try(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    case = Case(tmp_path, tiny_model, port_taken=True, only_first_launches=1)
+    assert case.study_run("--trials", "1") == 0
+    # One launch more than baseline, trial and twice two launches of the confirmation.
+    assert launches(case.server) == 1 + 2 + 4
 
 
 def test_two_runs_of_one_study_on_one_host(tmp_path: Path, tiny_model: Path) -> None:
