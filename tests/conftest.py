@@ -130,4 +130,5 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
     yield mount
     for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
+        # Lazily: an SQLite connection of this process may still be open there.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

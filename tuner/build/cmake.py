@@ -205,8 +205,8 @@ class CMakeBuilder:
             )
         except ProcessTimeout as error:
             raise BuildFailed(
-                f"the build took longer than {self._timeout_s:g} s and was stopped; raise the time limit, or "
-                f"see {log}",
+                f"the build took longer than {self._timeout_s:g} s and was stopped; raise the limit "
+                f"(`build.timeout_minutes` in a study file), or see {log}",
                 reason=Reason.BUILD_TIMEOUT,
                 log=str(log),
             ) from error
