@@ -283,3 +283,49 @@ def test_a_full_disk_stops_the_study_and_freed_it_goes_on(
     ballast.unlink()
     assert case.study_run() == 0
     assert len([r for r in case.records(capsys) if r["trial"] is not None and r["state"] == "complete"]) >= 2
+
+
+def test_a_git_source_is_pinned_to_the_commit_that_the_study_began_with(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def git(*words: str) -> None:
+        name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *name, *words], cwd=case.source, check=True, capture_output=True)
+
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", ".")
+    git("commit", "--quiet", "--message=one")
+    case.write(trials=1, changes={f"{{path: {case.source}}}": f"{{git: '{case.source}', ref: main}}"})
+    assert case.study_run() == 0
+    git("commit", "--quiet", "--allow-empty", "--message=two")
+    (case.source / "ggml" / "ggml.c").write_text("int ggml_tile(void) { return TILE + 1; }\n")
+    git("commit", "--quiet", "--all", "--message=three")
+    assert case.study_run("--trials", "3") == 0
+    assert case.tuner("bench", "--study", "builds", "--launches", "1") == 0
+    hashes = {
+        json.loads((case.state / "studies" / "builds" / record["folder"] / "versions.json").read_text())[
+            "source_hash"
+        ]
+        for record in case.records(capsys)
+        if record["folder"]
+    }
+    assert len(hashes) == 1
+    assert len([record for record in case.records(capsys) if record["trial"] is not None]) >= 3
+
+
+def test_a_folder_that_was_edited_since_is_refused_until_it_is_as_it_was(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changing = case.source / "ggml" / "ggml.c"
+    before = changing.read_text()
+    changing.write_text("not C")
+    assert case.study_run("--trials", "1") == 1
+    # Without a result, an edit is no change of the study.
+    changing.write_text(before)
+    assert case.study_run("--trials", "1") == 0
+    capsys.readouterr()
+    changing.write_text(before + "int more;\n")
+    assert case.study_run("--trials", "2") == 2
+    assert "has changed since study 'builds' began" in capsys.readouterr().err
+    changing.write_text(before)
+    assert case.study_run("--trials", "2") == 0

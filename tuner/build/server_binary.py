@@ -43,7 +43,7 @@ def _ask(binary: Path, word: str) -> tuple[int, str]:
     try:
         answer = capture([binary, word], env=base_environment(), timeout_s=60)
     except ToolMissing as error:
-        raise BinaryInvalid(f"{binary} cannot be run here: {error}") from error
+        raise BinaryInvalid(f"{error}: is it a llama-server for this machine?") from error
     except ProcessTimeout as error:
         raise BinaryInvalid(f"{binary} is not a llama-server: {word} gives no answer in 60 s") from error
     return answer.exit_code, f"{answer.stdout}\n{answer.stderr}"

@@ -52,7 +52,8 @@ def print_line(text: str = "") -> None:
 
 def note(text: str, *, warning: bool = False) -> None:
     """A line on stderr."""
-    err.print(Text(clean(text), style="yellow" if warning else ""))
+    # Unwrapped: a path that is broken over two lines can be neither copied nor searched for.
+    err.print(Text(clean(text), style="yellow" if warning else ""), soft_wrap=True)
 
 
 def configure_logging(*, verbose: bool) -> None:

@@ -50,7 +50,9 @@ def print_summary(summary: Summary) -> None:
         print_table(("objective", "baseline", role, "difference"), rows, title=f"Study {summary.name}")
         print_line()
         for confirmation in summary.confirmations:
-            print_line(f"{role.capitalize()}, {confirmation.objective.figure}: {_verdict_line(confirmation)}.")
+            print_line(
+                f"{role.capitalize()}, {confirmation.objective.figure}: {_verdict_line(confirmation)}."
+            )
         source = "fresh interleaved launches" if summary.confirmations else "the search itself: not confirmed"
         print_line(f"Figures are of {source}. {role.capitalize()}: {_origin(summary.challenger)}.")
         if kept:

@@ -49,6 +49,13 @@ class GitSource:
             commit = self._resolve()
             return self._slot(commit).fill(lambda into: self._git.check_out(commit, into))
 
+    def pinned(self, origin: str) -> GitSource:
+        """The same repository at the commit that `origin` (of a tree that was fetched from it) names."""
+        found = re.fullmatch(r"git\+.*@([0-9a-f]{40}|[0-9a-f]{64})(#.*)?", origin, re.DOTALL)
+        if found is None:
+            return self
+        return GitSource(self._url, found[1], str(self._subdir), self._folder.parents[1])
+
     def _slot(self, commit: str) -> Slot:
         subdir = "" if str(self._subdir) == "." else f"#subdirectory={self._subdir}"
         return Slot(

@@ -12,10 +12,11 @@ from tuner.storage.record import (
     loads,
     to_json,
 )
-from tuner.storage.study_store import StudyStore, StudySummary, delete_study, list_studies
+from tuner.storage.study_store import SourcePin, StudyStore, StudySummary, delete_study, list_studies
 
 __all__ = [
     "RecordUnreadable",
+    "SourcePin",
     "StudyFolder",
     "StudyStore",
     "StudySummary",

@@ -22,6 +22,7 @@ _HASH = "tuner:study-hash"
 _FILE = "tuner:study-file"
 _OBJECTIVES = "tuner:objectives"
 _PREFER = "tuner:prefer"
+_SOURCE = "tuner:source"
 _ELAPSED = "tuner:elapsed-s"
 _BASELINE = "tuner:baseline:"
 _CONFIRMATION = "tuner:confirmation:"
@@ -34,6 +35,15 @@ class StudySummary:
     name: str
     trials: int
     started: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePin:
+    """The source tree that a study is about."""
+
+    origin: str
+    """As in `SourceTree`."""
+    content_hash: str
 
 
 class StudyStore:
@@ -122,6 +132,20 @@ class StudyStore:
         """How long runs of this study have worked on it, all together."""
         with translated_storage_errors(self.url):
             return float(self.study.user_attrs.get(_ELAPSED, 0.0))
+
+    @property
+    def source(self) -> SourcePin | None:
+        """The tree that the results are of; None while there are none, or when nothing is compiled."""
+        if not self.baselines():
+            return None
+        with translated_storage_errors(self.url):
+            found = self.study.user_attrs.get(_SOURCE)
+        return None if found is None else SourcePin(origin=found[0], content_hash=found[1])
+
+    def pin_source(self, pin: SourcePin) -> None:
+        """Say which tree the results will be of."""
+        with translated_storage_errors(self.url):
+            self.study.set_user_attr(_SOURCE, [pin.origin, pin.content_hash])
 
     def add_elapsed(self, duration_s: float) -> None:
         with translated_storage_errors(self.url):

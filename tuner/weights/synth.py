@@ -72,7 +72,7 @@ def synthesize(
     if path.is_dir():
         raise UserError(f"{path} is a folder: name the file to write")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists already: name another file or remove it")
+        raise UserError(f"{path} exists already: name another file, remove it, or insist with --force")
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

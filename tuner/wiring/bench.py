@@ -126,7 +126,7 @@ def bench_trial(
     study = load_study(folder.path / "study.yaml")
     clock = clock or SystemClock()
     workbench = StudyWorkbench(
-        study, Space.from_study(study), find_model(study, locations), locations, SilentWatcher(), clock
+        study, Space.from_study(study), find_model(study, locations), locations, SilentWatcher(), clock, store
     )
     with tempfile.TemporaryDirectory(prefix="tuner-bench-") as scratch:
         outcome = workbench.run(
@@ -202,9 +202,12 @@ def _check(run: LoadRun, base_url: str) -> None:
 
 
 def _result(outcome: Outcome, workloads: Sequence[Workload], log_tail: str) -> BenchResult:
+    """Raises UserError, TrialError when there is no result."""
     if outcome.score is None or outcome.measurement is None:
         assert outcome.state is not TrialState.COMPLETE  # noqa: S101  a complete trial has a score
         text = f"{outcome.reason}: {outcome.message}"
+        if outcome.reason in (Reason.ARGUMENT_UNKNOWN, Reason.ARGUMENT_VALUE):
+            raise UserError(text)  # there is one configuration only, and somebody typed it
         raise TrialError(f"{text}\n{log_tail}" if log_tail else text, reason=str(outcome.reason))
     return BenchResult(
         score=outcome.score,

@@ -54,7 +54,7 @@ class PreparedStudy:
                 file_text=self.file_text,
             )
             folder.write_study_file(self.file_text)
-            workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock)
+            workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
             return StudyRun(self._plan(), store, folder, workbench, watcher, clock).run()
 
     def _plan(self) -> StudyPlan:

@@ -14,12 +14,14 @@ from tuner.config import STABLE_DEFAULTS, CmakeBuild, StudyFile
 from tuner.errors import NameUnknown, UserError
 from tuner.model import Artifact, Scalar, Score, Settings, SourceTree, TrialConfig, digest
 from tuner.space import CanonicalFacts, Space, canonical
+from tuner.storage import StudyStore
 from tuner.study import Watcher
 from tuner.trial import Outcome
 from tuner.trial.runner import Bench, ProgressSink, TrialRunner
 from tuner.wiring.argument_check import check_study_arguments, examples
 from tuner.wiring.locations import Locations
-from tuner.wiring.parts import Artifacts, Model, make_artifacts, make_source
+from tuner.wiring.parts import Artifacts, Model, make_artifacts
+from tuner.wiring.pinning import fetch_pinned
 from tuner.wiring.stages import make_stages
 
 
@@ -41,8 +43,10 @@ class StudyWorkbench:
         locations: Locations,
         watcher: Watcher,
         clock: Clock,
+        store: StudyStore,
     ) -> None:
         self._study = study
+        self._store = store
         self._space = space
         self._model = model
         self._locations = locations
@@ -101,7 +105,7 @@ class StudyWorkbench:
         if isinstance(self._study.build, CmakeBuild):
             toolchain = find_toolchain()
             self._watcher.on_note("fetching the source")
-            tree = make_source(self._study, self._locations).fetch()
+            tree = fetch_pinned(self._study, self._locations, self._store)
             self._watcher.on_note(f"source {tree.origin}, content {tree.content_hash[:12]}")
             for text in toolchain.notes:
                 self._watcher.on_note(text)

@@ -286,3 +286,67 @@ def test_two_runs_of_one_study_on_one_host(tmp_path: Path, tiny_model: Path) -> 
     finally:
         first.kill()
         first.communicate()
+
+
+def test_a_parameter_with_a_condition_is_set_only_where_it_holds(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.write(
+        {
+            "threads: {low: 1, high: 2}": 'flash-attn: {values: ["on", "off"]}\n'
+            '    cache-type-v: {values: [f16, q8_0], when: {flash-attn: "on"}}'
+        },
+        trials=8,
+    )
+    assert case.study_run() == 0
+    trials = [record["config"]["args"] for record in case.records(capsys) if record["trial"] is not None]
+    assert {args["flash-attn"] for args in trials} == {"on", "off"}
+    assert all(("cache-type-v" in args) == (args["flash-attn"] == "on") for args in trials)
+
+
+def test_several_objectives_without_a_preference_end_with_a_front(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = "objectives: [{maximize: load.output_tokens_per_s}, {minimize: load.ttft_p50_s}]"
+    case.write({"objectives: [{maximize: load.output_tokens_per_s}]": several})
+    assert case.study_run() == 0
+    assert "no other trial beats these" in capsys.readouterr().out
+    assert case.tuner("study", "best", "case", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["best"] is None
+    assert told["front"]
+    # Nothing was chosen, so nothing was confirmed.
+    assert told["confirmations"] == []
+
+
+def test_several_objectives_with_a_preference_end_with_a_winner_in_every_figure(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = (
+        "objectives: [{maximize: load.output_tokens_per_s}, {minimize: load.ttft_p50_s}]\n"
+        "prefer: load.output_tokens_per_s"
+    )
+    case.write({"objectives: [{maximize: load.output_tokens_per_s}]": several}, trials=8)
+    assert case.study_run() == 0
+    capsys.readouterr()
+    assert case.tuner("study", "best", "case", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["confirmations"]) == 2
+    assert len(told["confirmations"][0]["challenger"]) == 2
+
+
+def test_when_the_defaults_win_the_next_best_is_still_held_against_them(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 512 is the default: everything else that the space has is slower.
+    case = Case(tmp_path, tiny_model, decode_tokens_per_s="200 if ubatch_size == 512 else 50")
+    case.write({"values: [64, 128, 256, 512]": "values: [64, 128]", "parallel": "parallel"}, trials=3)
+    assert case.study_run() == 0
+    told = capsys.readouterr().out
+    assert "keep them" in told
+    assert "next best" in told
+    assert case.tuner("study", "best", "case", "--json") == 0
+    best = json.loads(capsys.readouterr().out)
+    assert best["best"]["label"] == "baseline default"
+    assert best["challenger"]["label"].startswith("trial")
+    assert len(best["confirmations"][0]["baseline"]) == 2

@@ -1,0 +1,150 @@
+"""`tuner bench` on a stand-in server: what it prints, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes import install_fake, launches
+from tests.fixtures.ports import free_port
+from tuner.cli.main import run
+
+SHORT = ("--prompt-tokens", "16", "--output-tokens", "8")
+
+
+@pytest.fixture
+def binary(tmp_path: Path) -> Path:
+    return install_fake(tmp_path / "llama-server", decode_tokens_per_s="2000")
+
+
+@pytest.fixture
+def server(binary: Path, tiny_model: Path) -> Iterator[str]:
+    """The address of a server that somebody else runs."""
+    port = free_port()
+    arguments = ["--model", tiny_model, "--port", str(port), "--metrics", "--parallel", "2"]
+    process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    deadline_s = time.monotonic() + 20
+    while True:
+        try:
+            if httpx.get(f"{url}/health", trust_env=False).status_code == httpx.codes.OK:
+                break
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+    yield url
+    assert process.poll() is None, "bench must not stop a server that it did not start"
+    process.terminate()
+    process.wait()
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_binary_is_launched_afresh_as_often_as_asked(
+    binary: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "--binary", str(binary), "-m", str(tiny_model), *SHORT, "--launches", "2"]
+    assert run([*words, "--clients", "2", "-a", "ubatch-size=64", "--json"]) == 0
+    told = answer(capsys)
+    assert launches(binary) == 2
+    assert len(told["figures"]["bench.output_tokens_per_s"]["samples"]) == 2
+    assert told["figures"]["bench.error_rate"]["value"] == 0
+    position = told["command"].index("--ubatch-size")
+    assert told["command"][position + 1] == "64"
+
+
+def test_the_table_names_figures_and_what_they_came_from(
+    binary: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "--binary", str(binary), "-m", str(tiny_model), *SHORT, "--launches", "1"]
+    assert run([*words, "--repetitions", "3"]) == 0
+    told = capsys.readouterr()
+    assert "bench.ttft_p50_s" in told.out
+    assert "over 3 repetitions" in told.out
+    assert "llama-server" in told.err
+
+
+def test_a_running_server_is_measured_and_left_alone(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--server", server, *SHORT, "--clients", "2", "--json"]) == 0
+    told = answer(capsys)
+    assert told["figures"]["bench.output_tokens_per_s"]["value"] > 0
+    assert told["command"] == []
+
+
+def test_a_trial_of_a_study_is_measured_again(
+    binary: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(f"""
+name: measured
+model: {{path: {tiny_model}}}
+build: {{backend: prebuilt, binary: {binary}}}
+serve: {{context_per_request: 64}}
+space: {{args: {{threads: [1, 2]}}}}
+workloads: [{{name: load, kind: closed-loop, clients: 1, requests: 2, prompt_tokens: 16, output_tokens: 8}}]
+objectives: [{{maximize: load.output_tokens_per_s}}]
+search: {{trials: 1, seed: 1}}
+""")
+    state = ["--state", str(tmp_path / "state")]
+    assert run(["study", "run", str(file), *state]) == 0
+    capsys.readouterr()
+    words = ["bench", "--study", "measured", "--launches", "2", "--json", *state]
+    for trial in ([], ["--trial", "0"]):
+        assert run([*words, *trial]) == 0
+        told = answer(capsys)
+        assert len(told["figures"]["load.output_tokens_per_s"]["samples"]) == 2
+        assert ("--threads" in told["command"]) == bool(trial)
+    assert run([*words, "--trial", "99"]) == 2
+    assert "no measured trial 99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ([], 2, "exactly one of"),
+        (["--server", "http://127.0.0.1:9", "--study", "x"], 2, "exactly one of"),
+        (["--server", "localhost"], 2, "is not a URL"),
+        (["--server", "http://127.0.0.1:9"], 2, "is it a llama-server?"),
+        (["--binary", "BINARY"], 2, "needs --model"),
+        (["--binary", "/no/such/llama-server", "-m", "MODEL"], 2, "/no/such/llama-server"),
+        (["--binary", "MODEL", "-m", "MODEL"], 2, "llama-server"),
+        (["--binary", "BINARY", "-m", "/no/such.gguf"], 2, "/no/such.gguf"),
+        (["--binary", "BINARY", "-m", "MODEL", "-a", "ubatch-sizes=64"], 2, "ubatch-size"),
+        (["--binary", "BINARY", "-m", "MODEL", "-a", "ubatch-size"], 2, "must be a whole number"),
+        (["--study", "nothing"], 2, "nothing"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    binary: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+    told: str,
+) -> None:
+    stands_for = {"BINARY": str(binary), "MODEL": str(tiny_model)}
+    argv = ["bench", *(stands_for.get(word, word) for word in words), "--state", str(tmp_path / "state")]
+    assert run(argv) == code
+    message = " ".join(capsys.readouterr().err.split())
+    assert told in message
+    assert "bug" not in message
+
+
+def test_a_server_that_dies_ends_with_1_and_the_end_of_its_log(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dying = install_fake(tmp_path / "dying", crash_after_requests=1, crash_log="GGML_ASSERT(false) failed")
+    assert run(["bench", "--binary", str(dying), "-m", str(tiny_model), *SHORT, "--launches", "1"]) == 1
+    told = capsys.readouterr().err
+    assert "GGML_ASSERT" in told
