@@ -28,7 +28,7 @@ def binary(tmp_path: Path) -> Path:
 def server(binary: Path, tiny_model: Path) -> Iterator[str]:
     """The address of a server that somebody else runs."""
     port = free_port()
-    arguments = ["--model", tiny_model, "--port", str(port), "--metrics", "--parallel", "2"]
+    arguments: list[str | Path] = ["--model", tiny_model, "--port", str(port), "--metrics", "--parallel", "2"]
     process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     deadline_s = time.monotonic() + 20
