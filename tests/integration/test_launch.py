@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.fixtures.ports import free_port
 from tuner.errors import ArgumentRefused, LaunchFailed, LoadFailed
 from tuner.launch import Phase, ProcessLauncher, check_launch, classify_exit, describe_command, read_log
 from tuner.model import Artifact, LaunchSpec, Scalar, Settings
@@ -107,7 +108,7 @@ def test_a_cap_below_the_promise(make_spec: SpecFactory) -> None:
 def test_what_is_described_starts(make_spec: SpecFactory, version: str, tmp_path: Path) -> None:
     """The command for a person is a valid one: it gets as far as a model that is not there."""
     spec = replace(make_spec(version, {"parallel": 2, "flash-attn": "on"}), model=tmp_path / "none.gguf")
-    argv = [*describe_command(spec), "--port", str(_free_port())]
+    argv = [*describe_command(spec), "--port", str(free_port())]
     assert run(argv, env=base_environment(), log=spec.log, timeout_s=30) == 1
     assert classify_exit(read_log(spec.log), 1, Phase.STARTING).reason == "model-missing"
 
@@ -234,9 +235,3 @@ def test_a_server_does_not_outlive_its_owner(make_spec: SpecFactory) -> None:
         if owner.stdout is not None:
             owner.stdout.close()
     assert gone(pid)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
