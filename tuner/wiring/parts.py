@@ -10,7 +10,6 @@ from tuner.build import Builder, CachedBuilder, CMakeBuilder, PrebuiltBuilder, T
 from tuner.build.base import ProgressListener
 from tuner.config import CmakeBuild, GitSource, ModelPackage, PrebuiltBuild, SdistSource, StudyFile
 from tuner.config import PathSource as PathSourceSpec
-from tuner.errors import BuildFailed
 from tuner.model import Artifact, BuildPlan, Settings, SourceTree
 from tuner.model.weights import ModelShape
 from tuner.source import GitSource as GitTree
@@ -30,15 +29,10 @@ class Model:
 
 
 class Artifacts:
-    """Builds by flags: the plan, then the cache, then the compiler.
-
-    A program that did not compile is not tried again by the same run: one bad flag costs one build, not one
-    for each trial that wants it. The next run tries it once more.
-    """
+    """Builds by flags: the plan, then the cache, then the compiler."""
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
-        self._failures: dict[str, BuildFailed] = {}
 
     def plan(self, flags: Settings) -> BuildPlan:
         """What `flags` would compile. Raises BuildFailed, UserError, HostError."""
@@ -49,14 +43,7 @@ class Artifacts:
 
         Raises BuildFailed, UserError, HostError.
         """
-        plan = self.plan(flags)
-        if (earlier := self._failures.get(plan.key)) is not None:
-            raise BuildFailed(f"{earlier} (as in an earlier trial)", reason=earlier.reason, log=earlier.log)
-        try:
-            return self._builder.build(plan, log.parent, log, on_progress)
-        except BuildFailed as error:
-            self._failures[plan.key] = error
-            raise
+        return self._builder.build(self.plan(flags), log.parent, log, on_progress)
 
 
 def make_artifacts(
