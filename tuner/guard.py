@@ -40,9 +40,10 @@ def main(control: int, status: int, nice: int, argv: list[str]) -> int:
         _report(status, f"error {errno}\n")
         return 127
     _report(status, f"pid {child}\n")
+    watched = [control, wake_read]
     exit_code = None
     while exit_code is None:
-        readable, _, _ = select.select([control, wake_read], [], [], 5.0)
+        readable, _, _ = select.select(watched, [], [], 5.0)
         if control in readable:
             command = os.read(control, 1)
             if command == b"T":
@@ -51,7 +52,7 @@ def main(control: int, status: int, nice: int, argv: list[str]) -> int:
                 _signal_group(child, signal.SIGKILL)
                 _kill_descendants()
                 if not command:  # tuner is gone: the pipe stays readable, so stop watching it
-                    control = wake_read
+                    watched = [wake_read]
         if wake_read in readable:
             os.read(wake_read, 4096)
         exit_code = _reap(child)

@@ -100,6 +100,41 @@ def test_sigkill_of_the_owner_ends_the_whole_family(tmp_path: Path) -> None:
     assert all(_gone(int(pid)) for pid in pids.read_text().split())
 
 
+def test_a_command_that_takes_its_time_to_die_does_not_keep_the_guard(tmp_path: Path) -> None:
+    # With many threads the main one is a zombie before the process has ended: the guard hears of it late.
+    owner = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; from tuner.process import start\n"
+            "command = 'import threading as t, time\\n'\n"
+            "command += 'for _ in range(2000): t.Thread(target=time.sleep, args=(600,)).start()\\n'\n"
+            "command += 'print(1, flush=True)'\n"
+            "with start([sys.executable, '-c', command, sys.argv[1]], env={}, log=Path(sys.argv[1])):\n"
+            "    print('started', flush=True); time.sleep(600)",
+            str(tmp_path / "log"),
+        ],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+    )
+    assert owner.stdout is not None
+    with owner.stdout:
+        assert owner.stdout.readline() == b"started\n"
+        deadline_s = time.monotonic() + 60
+        while not (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        owner.kill()
+        owner.wait()
+    deadline_s = time.monotonic() + 10
+    while any(
+        str(tmp_path / "log") in (process.info["cmdline"] or [])
+        for process in psutil.process_iter(["cmdline"])
+    ):
+        assert time.monotonic() < deadline_s, "the guard outlives its command"
+        time.sleep(0.05)
+
+
 def test_killing_the_guard_ends_the_command(tmp_path: Path) -> None:
     child = start(["sleep", "60"], env=base_environment(), log=tmp_path / "log")
     os.kill(psutil.Process(child.pid).ppid(), signal.SIGKILL)
