@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.fixtures.engine import Engine, EngineStock
 from tests.fixtures.requirements import required, unavailable
 from tests.fixtures.servers import NEWEST, REQUIREMENT, ServerStock, cache_folder
 from tuner.errors import UserError
@@ -23,11 +25,16 @@ hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True,
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _SERVERS = pytest.StashKey[ServerStock]()
+_ENGINES = pytest.StashKey[EngineStock]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     required()  # a wrong name is told at once
+    # Started in the background of a script, this process was told to ignore Ctrl-C, and so would be every
+    # process that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_SERVERS] = ServerStock(cache_folder())
+    config.stash[_ENGINES] = EngineStock(cache_folder())
 
 
 def pytest_report_header() -> list[str]:
@@ -50,6 +57,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if (servers := config.stash.get(_SERVERS, None)) is not None:
         servers.close()
+    if (engines := config.stash.get(_ENGINES, None)) is not None:
+        engines.close()
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +81,12 @@ def llama_server(pytestconfig: pytest.Config) -> Callable[..., Path]:
         return pytestconfig.stash[_SERVERS].server(version)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def docker_engine(pytestconfig: pytest.Config) -> Engine:
+    """A real Docker engine with two local base images, `debian` and `debian_build`."""
+    return pytestconfig.stash[_ENGINES].engine()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.fakes.fake_builder import FakeBuilder
 from tests.fixtures.builders import a_cmake, a_prebuilt
+from tests.fixtures.images import a_docker, run_in_image
 from tuner.build import (
     Builder,
     BuildProgress,
@@ -21,7 +24,7 @@ from tuner.build import (
     find_toolchain,
 )
 from tuner.errors import HostError, ToolMissing, UserError
-from tuner.model import Settings
+from tuner.model import Artifact, Settings
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,8 @@ class Bench:
     builder: Builder
     folder: Path
     compiles: bool
+    run: Callable[..., str]
+    """Runs the llama-server of an artifact with some words; what it printed."""
 
     def into(self, name: str = "into") -> Path:
         folder = self.folder / name
@@ -46,7 +51,7 @@ class Bench:
         return folder
 
 
-@pytest.fixture(params=["fake", "cached", "prebuilt", "cmake", "cached cmake"])
+@pytest.fixture(params=["fake", "cached", "prebuilt", "cmake", "cached cmake", "docker"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     folder = tmp_path / "work"
     folder.mkdir()
@@ -64,9 +69,18 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
             builder = PrebuiltBuilder(a_prebuilt(tmp_path))
         case "cmake":
             builder = cmake()
+        case "docker":
+            builder = a_docker(tmp_path, request.getfixturevalue("docker_engine"))
         case _:
             builder = CachedBuilder(cmake(), tmp_path / "builds")
-    return Bench(builder=builder, folder=folder, compiles=request.param != "prebuilt")
+    run: Callable[..., str] = _run_here
+    if request.param == "docker":
+        run = partial(run_in_image, request.getfixturevalue("docker_engine"))
+    return Bench(builder=builder, folder=folder, compiles=request.param != "prebuilt", run=run)
+
+
+def _run_here(artifact: Artifact, *words: str) -> str:
+    return subprocess.run([artifact.server, *words], check=True, capture_output=True, text=True).stdout
 
 
 def test_a_plan_is_stable(bench: Bench) -> None:
@@ -99,10 +113,12 @@ def test_a_build_runs(bench: Bench) -> None:
     artifact = bench.builder.build(plan, into, log, seen.append)
     assert artifact.key == plan.key
     assert artifact.flags == plan.flags
-    assert [path.name for path in into.iterdir()] == ["llama-server"]
-    for server in (artifact.server, into / "llama-server"):
-        said = subprocess.run([server, "--version"], check=True, capture_output=True, text=True).stdout
-        assert artifact.version in said
+    assert artifact.version in bench.run(artifact, "--version")
+    if artifact.image:
+        assert artifact.image in (into / "image.txt").read_text()
+    else:
+        assert [path.name for path in into.iterdir()] == ["llama-server"]
+        assert artifact.version in bench.run(replace(artifact, server=into / "llama-server"), "--version")
     assert log.read_text()
     assert seen
     assert seen[-1].done == seen[-1].total

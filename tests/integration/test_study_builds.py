@@ -157,7 +157,9 @@ def test_a_build_that_fails_is_a_failed_trial_with_the_compilers_words(
     # Compiled once, whatever else differs.
     logs = {case.state / "studies" / "builds" / record["folder"] / "build.log" for record in failed}
     assert len([log for log in logs if log.exists() and "no_such_name" in log.read_text()]) == 1
-    assert all("before in this run" in record["message"] for record in failed[1:] if not record["reused_from"])
+    assert all(
+        "before in this run" in record["message"] for record in failed[1:] if not record["reused_from"]
+    )
 
 
 def test_when_nothing_can_be_built_the_run_ends_with_the_reason(

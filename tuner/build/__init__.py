@@ -1,8 +1,10 @@
-"""From build flags to a llama-server: with cmake, or prebuilt, and no program twice."""
+"""From build flags to a llama-server: with cmake, as an image, or prebuilt, and no program twice."""
 
 from tuner.build.base import Builder, BuildProgress, ProgressListener
 from tuner.build.cache import CachedBuilder
 from tuner.build.cmake import CMakeBuilder
+from tuner.build.docker import DockerBuilder, Recipe
+from tuner.build.engine import Engine, find_engine
 from tuner.build.entry import CachedBuild, collect, list_builds
 from tuner.build.flags import examine_flags
 from tuner.build.history import HISTORIC_FLAGS
@@ -19,16 +21,20 @@ __all__ = [
     "CMakeBuilder",
     "CachedBuild",
     "CachedBuilder",
+    "DockerBuilder",
+    "Engine",
     "FlagEffect",
     "FlagVerdict",
     "PrebuiltBuilder",
     "ProgressListener",
+    "Recipe",
     "Tool",
     "Toolchain",
     "as_cmake",
     "check_flags",
     "collect",
     "examine_flags",
+    "find_engine",
     "find_toolchain",
     "list_builds",
     "server_version",

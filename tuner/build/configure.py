@@ -93,7 +93,7 @@ def configure(
         raise BuildFailed(
             f"cmake failed: {cmake_error(said)}; see {log}", reason=Reason.CONFIGURE_FAILED, log=str(log)
         )
-    return _read(root, folder, [str(value) for value in launchers.values()], log)
+    return read_configured(root, folder, [str(value) for value in launchers.values()], log)
 
 
 def copy_source(root: Path, into: Path) -> None:
@@ -101,7 +101,11 @@ def copy_source(root: Path, into: Path) -> None:
     shutil.copytree(root, into, symlinks=True, ignore=shutil.ignore_patterns(".git", "*.gguf"))
 
 
-def _read(root: Path, folder: Path, launchers: list[str], log: Path) -> Configured:
+def read_configured(root: Path, folder: Path, launchers: list[str], log: Path) -> Configured:
+    """What cmake wrote into `folder` for the tree at `root`; `launchers` as written in its commands.
+
+    Raises BuildFailed (configure-failed).
+    """
     try:
         ninja = parse_ninja((folder / "build.ninja").read_text(), lambda name: (folder / name).read_text())
         variables = read_cache((folder / "CMakeCache.txt").read_text())

@@ -15,6 +15,7 @@ _COMPILER_ERROR = re.compile(
     re.MULTILINE,
 )
 _PROGRESS = re.compile(rb"(?:^|[\n\r])\[(\d+)/(\d+)\] ")
+_BUILDKIT_PREFIX = re.compile(rb"^#\d+ [\d.]+ ", re.MULTILINE)
 _TAIL_BYTES = 1 << 20
 
 
@@ -71,6 +72,16 @@ def ninja_progress(output: bytes) -> tuple[int, int] | None:
     """(done, total) of the last `[done/total]` that ninja printed."""
     found = _PROGRESS.findall(output)
     return (int(found[-1][0]), int(found[-1][1])) if found else None
+
+
+def image_progress(output: bytes) -> tuple[int, int] | None:
+    """The same in what BuildKit prints of a step."""
+    return ninja_progress(_BUILDKIT_PREFIX.sub(b"", output))
+
+
+def image_output(said: str) -> str:
+    """What the steps of an image's build printed, without BuildKit's step numbers and times."""
+    return re.sub(r"^#\d+ [\d.]+ ", "", said, flags=re.MULTILINE)
 
 
 def _shortened(text: str, length: int = 600) -> str:

@@ -59,9 +59,7 @@ def check_flags(flags: Settings) -> None:
 
 def cmake_options(flags: Settings, source: SourceTree, toolchain: Toolchain) -> Settings:
     """Every `-D` of a configure but the launchers. Raises UserError, ToolMissing (CUDA without nvcc)."""
-    check_flags(flags)
-    options = _DEFAULTS.merged({"LLAMA_BUILD_EXAMPLES": server_is_example(source.root)})
-    options = options.merged(flags).merged(_FIXED)
+    options = tree_options(flags, source)
     if is_on(options.get("GGML_CUDA", False)):
         if toolchain.nvcc is None:
             raise ToolMissing(
@@ -73,6 +71,13 @@ def cmake_options(flags: Settings, source: SourceTree, toolchain: Toolchain) -> 
             own["CMAKE_CUDA_ARCHITECTURES"] = cuda_architecture(toolchain.nvcc)
         options = Settings({**own, **options})
     return options
+
+
+def tree_options(flags: Settings, source: SourceTree) -> Settings:
+    """The options that follow from flags and tree, without this host's tools. Raises UserError."""
+    check_flags(flags)
+    options = _DEFAULTS.merged({"LLAMA_BUILD_EXAMPLES": server_is_example(source.root)})
+    return options.merged(flags).merged(_FIXED)
 
 
 def launcher_options(ccache: Path | None) -> Settings:

@@ -38,7 +38,7 @@ class Artifact:
     """A llama-server that can be launched."""
 
     server: Path
-    """The llama-server executable."""
+    """The llama-server executable; inside `image` where there is one."""
     key: str
     """The build's identity: the plan's key, or a prebuilt binary's content hash."""
     version: str
@@ -51,3 +51,5 @@ class Artifact:
     """Whether it came from the cache this time."""
     log: Path | None = None
     """The build's log."""
+    image: str = ""
+    """The image that holds it, `sha256:` and 64 hex digits; empty for a program of this host."""

@@ -1,0 +1,136 @@
+"""The Docker engine, by its command line: the SDK cannot build with BuildKit."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.errors import HostError, ToolMissing
+from tuner.process import Captured, ProcessTimeout, base_environment, capture, run
+
+_NEEDED = (20, 10)
+_NEEDS_BUILDX = 23
+"""From this version on, docker's command line builds through a plugin only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """An engine that answers, and has BuildKit."""
+
+    program: Path
+    """docker's command line."""
+    version: str
+
+    def ask(self, *words: str | Path, timeout_s: float = 60.0) -> Captured:
+        """A short command. Raises HostError when the engine gives no answer."""
+        return _ask(self.program, words, timeout_s)
+
+    def run(
+        self,
+        *words: str | Path,
+        log: Path,
+        timeout_s: float | None,
+        on_tick: Callable[[], None] | None = None,
+    ) -> int:
+        """A long command with its output in `log`; its exit code. Ends with tuner, however that ends.
+
+        Raises ProcessTimeout.
+        """
+        return run([self.program, *words], env=_environment(), log=log, timeout_s=timeout_s, on_tick=on_tick)
+
+    def image(self, reference: str) -> Image | None:
+        """The image of this name or id, None when the engine has none."""
+        template = "{{.Id}}\n{{range $name, $value := .Config.Labels}}{{$name}}={{$value}}\n{{end}}"
+        answer = self.ask("image", "inspect", "--format", template, reference)
+        if answer.exit_code != 0:
+            if "no such image" in answer.stderr.lower():
+                return None
+            raise engine_error(answer.stderr)
+        first, *labels = answer.stdout.strip().splitlines()
+        pairs = (line.partition("=") for line in labels)
+        return Image(id=first, labels={name: value for name, _, value in pairs})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image that the engine has."""
+
+    id: str
+    """`sha256:` and 64 hex digits."""
+    labels: Mapping[str, str]
+
+
+def bind_mount(source: Path, target: Path, *, readonly: bool = False) -> str:
+    """A `--mount` word; its fields are CSV, so a comma or a quote in a path is no harm."""
+    fields = ["type=bind", f"source={source}", f"target={target}", *(["readonly"] if readonly else [])]
+    quoted = ('"' + field.replace('"', '""') + '"' if set(field) & set(',"\n') else field for field in fields)
+    return f"--mount={','.join(quoted)}"
+
+
+def find_engine() -> Engine:
+    """The engine that DOCKER_HOST or the default socket leads to. Raises ToolMissing, HostError."""
+    program = _program()
+    answer = _ask(program, ("version", "--format", "{{.Server.Version}}"), 30.0)
+    if answer.exit_code != 0:
+        raise engine_error(answer.stderr)
+    version = answer.stdout.strip()
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers < _NEEDED:
+        raise ToolMissing(
+            f"Docker Engine {version} has no BuildKit that tuner can use: 20.10 or newer is needed"
+        )
+    return Engine(program=program, version=version)
+
+
+def _program() -> Path:
+    """The first docker on PATH that can build with BuildKit: from 23 on that takes the buildx plugin."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    found = [Path(path) for folder in folders if (path := shutil.which("docker", path=folder)) is not None]
+    if not found:
+        raise ToolMissing(
+            "there is no docker on PATH: install Docker Engine (https://docs.docker.com/engine/install/, or "
+            "`apt-get install docker.io`), or use `build: {backend: cmake}`"
+        )
+    for program in found:
+        version = re.search(r"version (\d+)\.", _ask(program, ("--version",), 30.0).stdout)
+        is_old = version is not None and int(version[1]) < _NEEDS_BUILDX
+        if is_old or _ask(program, ("buildx", "version"), 30.0).exit_code == 0:
+            return program
+    raise ToolMissing(
+        f"{found[0]} cannot build with BuildKit, because its buildx plugin is missing: "
+        "`apt-get install docker-buildx-plugin` (Docker's packages) or `docker-buildx` (the distribution's)"
+    )
+
+
+def engine_error(said: str) -> HostError:
+    """What docker's complaint means, with the remedy."""
+    text = " ".join(said.split())
+    if "permission denied" in text:
+        return HostError(
+            "this user may not use the Docker engine: `sudo usermod -aG docker $USER` and log in again "
+            f"(docker: {text})"
+        )
+    if "Cannot connect to the Docker daemon" in text or "no such host" in text or "dial " in text:
+        return HostError(
+            f"the Docker engine does not answer: start it (`systemctl start docker`), or correct DOCKER_HOST "
+            f"(docker: {text})"
+        )
+    return HostError(f"docker: {text}")
+
+
+def _ask(program: Path, words: Sequence[str | Path], timeout_s: float) -> Captured:
+    try:
+        return capture([program, *words], env=_environment(), timeout_s=timeout_s)
+    except ProcessTimeout as error:
+        raise HostError(
+            f"the Docker engine gave no answer within {timeout_s:g} s: look at its log "
+            "(`journalctl -u docker`) and restart it"
+        ) from error
+
+
+def _environment() -> dict[str, str]:
+    return {**base_environment(), "DOCKER_BUILDKIT": "1", "LC_ALL": "C"}
