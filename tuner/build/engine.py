@@ -24,10 +24,12 @@ class Engine:
     program: Path
     """docker's command line."""
     version: str
+    host: str = ""
+    """For DOCKER_HOST; empty: as the environment says."""
 
     def ask(self, *words: str | Path, timeout_s: float = 60.0) -> Captured:
         """A short command. Raises HostError when the engine gives no answer."""
-        return _ask(self.program, words, timeout_s)
+        return _ask(self.program, words, timeout_s, self.host)
 
     def run(
         self,
@@ -40,7 +42,9 @@ class Engine:
 
         Raises ProcessTimeout.
         """
-        return run([self.program, *words], env=_environment(), log=log, timeout_s=timeout_s, on_tick=on_tick)
+        return run(
+            [self.program, *words], env=_environment(self.host), log=log, timeout_s=timeout_s, on_tick=on_tick
+        )
 
     def image(self, reference: str) -> Image | None:
         """The image of this name or id, None when the engine has none."""
@@ -71,10 +75,10 @@ def bind_mount(source: Path, target: Path, *, readonly: bool = False) -> str:
     return f"--mount={','.join(quoted)}"
 
 
-def find_engine() -> Engine:
-    """The engine that DOCKER_HOST or the default socket leads to. Raises ToolMissing, HostError."""
+def find_engine(host: str = "") -> Engine:
+    """The engine at `host`, or where DOCKER_HOST or the default lead. Raises ToolMissing, HostError."""
     program = _program()
-    answer = _ask(program, ("version", "--format", "{{.Server.Version}}"), 30.0)
+    answer = _ask(program, ("version", "--format", "{{.Server.Version}}"), 30.0, host)
     if answer.exit_code != 0:
         raise engine_error(answer.stderr)
     version = answer.stdout.strip()
@@ -83,7 +87,7 @@ def find_engine() -> Engine:
         raise ToolMissing(
             f"Docker Engine {version} has no BuildKit that tuner can use: 20.10 or newer is needed"
         )
-    return Engine(program=program, version=version)
+    return Engine(program=program, version=version, host=host)
 
 
 def _program() -> Path:
@@ -122,9 +126,9 @@ def engine_error(said: str) -> HostError:
     return HostError(f"docker: {text}")
 
 
-def _ask(program: Path, words: Sequence[str | Path], timeout_s: float) -> Captured:
+def _ask(program: Path, words: Sequence[str | Path], timeout_s: float, host: str = "") -> Captured:
     try:
-        return capture([program, *words], env=_environment(), timeout_s=timeout_s)
+        return capture([program, *words], env=_environment(host), timeout_s=timeout_s)
     except ProcessTimeout as error:
         raise HostError(
             f"the Docker engine gave no answer within {timeout_s:g} s: look at its log "
@@ -132,5 +136,6 @@ def _ask(program: Path, words: Sequence[str | Path], timeout_s: float) -> Captur
         ) from error
 
 
-def _environment() -> dict[str, str]:
-    return {**base_environment(), "DOCKER_BUILDKIT": "1", "LC_ALL": "C"}
+def _environment(host: str) -> dict[str, str]:
+    chosen = {"DOCKER_HOST": host} if host else {}
+    return {**base_environment(), **chosen, "DOCKER_BUILDKIT": "1", "LC_ALL": "C"}
