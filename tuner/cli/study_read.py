@@ -13,6 +13,7 @@ from tuner.cli.console import clean, note, print_json, print_line, print_table
 from tuner.cli.live import objective_text
 from tuner.cli.options import JsonOption, StateOption, StorageOption
 from tuner.cli.summary import describe_config, print_summary, record_json, summary_json
+from tuner.errors import UserError
 from tuner.model import Objective
 from tuner.storage import TrialRecord
 from tuner.units import format_duration
@@ -133,7 +134,9 @@ def delete(
     Example: tuner study delete quickstart --yes
     """
     locations = wiring.Locations.resolve(state=state, storage=storage)
-    if not yes and sys.stdin.isatty():
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError(f"say --yes to delete study {clean(name)!r} with all its raw samples")
         typer.confirm(f"Delete study {clean(name)!r} with all its raw samples?", abort=True)
     wiring.delete_study(name, locations)
     if as_json:
