@@ -213,7 +213,7 @@ class CMakeBuilder:
         if exit_code == 0:
             return
         said = read_tail(log)
-        if out_of_space(said):
+        if out_of_space(said, work):
             raise DiskFull(
                 f"no space left while compiling in {work}: free some (`tuner builds gc` removes old builds), "
                 f"or give another folder with --state; see {log}"

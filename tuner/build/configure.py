@@ -88,7 +88,7 @@ def configure(
         with log.open("rb") as file:
             file.seek(start)
             said = file.read().decode(errors="replace")
-        if out_of_space(said):
+        if out_of_space(said, folder.parent):
             raise DiskFull(f"no space left for {folder} while configuring; free some; see {log}")
         raise BuildFailed(
             f"cmake failed: {cmake_error(said)}; see {log}", reason=Reason.CONFIGURE_FAILED, log=str(log)

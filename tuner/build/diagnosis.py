@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 _CMAKE_ERROR = re.compile(
@@ -17,6 +18,7 @@ _COMPILER_ERROR = re.compile(
 _PROGRESS = re.compile(rb"(?:^|[\n\r])\[(\d+)/(\d+)\] ")
 _BUILDKIT_PREFIX = re.compile(rb"^#\d+ [\d.]+ ", re.MULTILINE)
 _TAIL_BYTES = 1 << 20
+_ROOM_BYTES = 4 << 20
 
 
 def read_tail(log: Path) -> str:
@@ -54,9 +56,18 @@ def last_words(said: str) -> str:
     return _shortened(" / ".join(lines[-3:])) or "(it said nothing)"
 
 
-def out_of_space(said: str) -> bool:
-    """Whether some tool ran out of disk."""
-    return "No space left on device" in said or "Disk quota exceeded" in said
+def out_of_space(said: str, folder: Path) -> bool:
+    """Whether a tool that failed in `folder` ran out of disk.
+
+    Its complaint may be missing: the log is on the same disk. So a failure on a disk that has no room for a
+    few object files counts, too.
+    """
+    if "No space left on device" in said or "Disk quota exceeded" in said:
+        return True
+    try:
+        return shutil.disk_usage(folder).free < _ROOM_BYTES
+    except OSError:
+        return False
 
 
 def out_of_memory(said: str) -> bool:

@@ -331,7 +331,7 @@ class DockerBuilder:
 
     def _raise_for_engine(self, said: str, log: Path) -> None:
         """Raise for what has nothing to do with the flags: no engine, no disk."""
-        if out_of_space(said):
+        if out_of_space(said, self._folder):
             raise DiskFull(
                 f"no space left for images: free some (`tuner builds gc`, `docker system df`); see {log}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,10 @@ def test_errors_are_few() -> None:
     assert compiler_errors("nothing\nof note") == "nothing / of note"
 
 
-def test_disk_and_memory() -> None:
-    assert out_of_space("x.s: fatal error: write: No space left on device")
-    assert not out_of_space("error: x")
+def test_disk_and_memory(tmp_path: Path) -> None:
+    assert out_of_space("x.s: fatal error: write: No space left on device", tmp_path)
+    assert not out_of_space("error: x", tmp_path)
+    assert not out_of_space("error: x", tmp_path / "gone")
     assert out_of_memory("c++: fatal error: Killed signal terminated program cc1plus")
     assert not out_of_memory("Killed")
 
@@ -92,3 +94,7 @@ def test_the_tail_of_a_log(tmp_path: Path) -> None:
     log.write_bytes(b"x" * (1 << 20) + b"\xff end")
     assert read_tail(log).endswith(" end")
     assert len(read_tail(log)) == 1 << 20
+
+
+def test_a_complaint_that_found_no_room_in_the_log_is_not_needed(small_disk: Callable[[int], Path]) -> None:
+    assert out_of_space("FAILED: x.o\nninja: build stopped: subcommand failed.", small_disk(1 << 20))
