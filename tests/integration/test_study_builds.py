@@ -269,15 +269,17 @@ def test_a_model_that_is_none(
     assert not (case.state / "builds").exists() or list_builds(case.state / "builds") == ()
 
 
+@pytest.mark.parametrize("room_kib", [100, 250, 350, 400])
 def test_a_full_disk_stops_the_study_and_freed_it_goes_on(
-    case: Case, capsys: pytest.CaptureFixture[str], small_disk: Callable[[int], Path]
+    case: Case, capsys: pytest.CaptureFixture[str], small_disk: Callable[[int], Path], room_kib: int
 ) -> None:
+    # Storage, configure and compiler each find no room, at one place or another.
     disk = small_disk(3 << 20)
     case.state = disk / "state"
     ballast = disk / "ballast"
     case.write(trials=2)
     with ballast.open("wb") as file:
-        file.write(bytes((3 << 20) - (400 << 10)))
+        file.write(bytes((3 << 20) - (room_kib << 10)))
     assert case.study_run() == 3
     told = " ".join(capsys.readouterr().err.split())
     assert "free some" in told

@@ -124,6 +124,9 @@ def read_configured(root: Path, folder: Path, launchers: list[str], log: Path) -
             log=str(log),
         ) from error
     except (NinjaSyntaxError, OSError) as error:
+        # cmake does not notice that a file which it wrote is cut short.
+        if out_of_space("", folder.parent):
+            raise DiskFull(f"no space left for {folder} while configuring; free some; see {log}") from error
         raise BuildFailed(
             f"what cmake wrote into {folder} cannot be read: {error}",
             reason=Reason.CONFIGURE_FAILED,

@@ -11,7 +11,7 @@ import optuna
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from tuner.errors import StorageUnavailable, UserError
+from tuner.errors import DiskFull, StorageUnavailable, UserError
 
 
 def default_url(state_dir: Path) -> str:
@@ -68,6 +68,11 @@ def translated_storage_errors(url: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
         origin = getattr(cause, "orig", None) or cause or error
         first_line = str(origin).splitlines()[0] if str(origin) else type(error).__name__
+        if "database or disk is full" in first_line:
+            raise DiskFull(
+                f"no space left for the study's storage {mask_password(url)}: free some and run the same "
+                "command again; what was finished is kept"
+            ) from error
         raise StorageUnavailable(
             f"the study's storage {mask_password(url)} does not work: {first_line}. "
             "What was finished is kept; run the same command again when it is back"
