@@ -17,7 +17,8 @@
     │   ├── BuildFailed
     │   ├── ArgumentRefused
     │   ├── LaunchFailed
-    │   └── LoadFailed
+    │   ├── LoadFailed
+    │   └── QualityFailed
     └── Interrupted                              exit 130  the user stopped it; the study can be resumed
 
 A TrialError carries a `reason`: a short stable code (`tuner.model.outcome.Reason` lists them) that ends
@@ -117,6 +118,10 @@ class LaunchFailed(TrialError):
 
 class LoadFailed(TrialError):
     """The server died, stalled or answered with errors under load."""
+
+
+class QualityFailed(TrialError):
+    """How far its answers are from the reference's could not be told."""
 
 
 class Interrupted(TunerError):

@@ -233,7 +233,18 @@ def base_environment() -> dict[str, str]:
     `LLAMA_ARG_*` set server arguments, `GGML_*` and OpenMP's variables change what the server does, and
     `TUNER_*` may hold a password. What a trial wants of these it sets itself.
     """
-    return {name: value for name, value in os.environ.items() if not _HIDDEN_SETTINGS.match(name)}
+    return {name: value for name, value in os.environ.items() if not is_hidden_setting(name)}
+
+
+def with_variables(variables: Mapping[str, str | None], environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with `variables` over it; None takes one away."""
+    kept = {name: value for name, value in environment.items() if name not in variables}
+    return kept | {name: value for name, value in variables.items() if value is not None}
+
+
+def is_hidden_setting(name: str) -> bool:
+    """Whether a variable of this name would silently change a server or a build; see `base_environment`."""
+    return _HIDDEN_SETTINGS.match(name) is not None
 
 
 def _translated(error: OSError, program: str) -> TunerError:

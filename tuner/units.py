@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+def parse_bytes(text: str) -> int | None:
+    """'1.5G' -> 1610612736, in powers of 1024; None for what is not a size."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        return None
+    return int(float(found.group(1)) * 1024 ** " KMGT".index(found.group(2).upper() or " "))
 
 
 def format_bytes(size_bytes: float) -> str:
@@ -31,7 +42,8 @@ def format_duration(duration_s: float) -> str:
 
 
 def format_figure(value: float, unit: str) -> str:
-    """A figure with the unit that its name carries: 's' becomes a duration, '1' a bare number."""
+    """A figure with the unit that its name carries: 's' becomes a duration, '1' a bare number,
+    'share' a percentage."""
     match unit:
         case "s":
             return format_duration(value)
@@ -41,6 +53,12 @@ def format_figure(value: float, unit: str) -> str:
             return f"{value:,.1f} {unit}"
         case "1":
             return f"{value:.4g}"
+        case "share":
+            return format_percent(value)
+        case "J":
+            return f"{value:.3g} J"
+        case "C":
+            return f"{value:.0f} °C"
         case _:
             return f"{value:.4g} {unit}"
 

@@ -2,8 +2,9 @@
 
 from tuner.model.artifact import Artifact, BuildPlan, SourceTree
 from tuner.model.configuration import TrialConfig
-from tuner.model.figures import FIGURES, Figure, FigureKind, split_figure
+from tuner.model.figures import FIGURES, QUANTILES, Figure, FigureKind, Group, Needs, split_figure
 from tuner.model.launch import LaunchSpec, ServerInfo
+from tuner.model.lengths import EmpiricalLength, Length, LogNormalLength, UniformLength, longest
 from tuner.model.measurement import (
     LoadRun,
     Measurement,
@@ -12,48 +13,89 @@ from tuner.model.measurement import (
     RequestStatus,
     ServerCounters,
     ServerTimings,
+    WarmUp,
 )
 from tuner.model.outcome import Blame, Reason
+from tuner.model.probing import CacheTraffic, ProbeKind, ProbeSeries, Roof, of_kind
+from tuner.model.quality import QUALITY, QUALITY_FIGURES, QualityFound, QualityPlan, kind_of
 from tuner.model.repetition_figures import ClientTotals, RepetitionFigures, ServerWindow
 from tuner.model.score import ConstraintValue, Direction, Objective, Score
 from tuner.model.settings import Scalar, Settings, digest
 from tuner.model.weights import LayerCache, MemoryNeeds, ModelShape, TensorTypeShare
-from tuner.model.workload import ClosedLoop, Workload
+from tuner.model.workload import (
+    Api,
+    Arrivals,
+    ClosedLoop,
+    OpenLoop,
+    Sessions,
+    SharedPrefix,
+    Slo,
+    Trace,
+    TraceRow,
+    Workload,
+)
 
 __all__ = [
     "FIGURES",
+    "QUALITY",
+    "QUALITY_FIGURES",
+    "QUANTILES",
+    "Api",
+    "Arrivals",
     "Artifact",
     "Blame",
     "BuildPlan",
+    "CacheTraffic",
     "ClientTotals",
     "ClosedLoop",
     "ConstraintValue",
     "Direction",
+    "EmpiricalLength",
     "Figure",
     "FigureKind",
+    "Group",
     "LaunchSpec",
     "LayerCache",
+    "Length",
     "LoadRun",
+    "LogNormalLength",
     "Measurement",
     "MemoryNeeds",
     "ModelShape",
+    "Needs",
     "Objective",
+    "OpenLoop",
+    "ProbeKind",
+    "ProbeSeries",
+    "QualityFound",
+    "QualityPlan",
     "Reason",
     "Repetition",
     "RepetitionFigures",
     "RequestRecord",
     "RequestStatus",
+    "Roof",
     "Scalar",
     "Score",
     "ServerCounters",
     "ServerInfo",
     "ServerTimings",
     "ServerWindow",
+    "Sessions",
     "Settings",
+    "SharedPrefix",
+    "Slo",
     "SourceTree",
     "TensorTypeShare",
+    "Trace",
+    "TraceRow",
     "TrialConfig",
+    "UniformLength",
+    "WarmUp",
     "Workload",
     "digest",
+    "kind_of",
+    "longest",
+    "of_kind",
     "split_figure",
 ]

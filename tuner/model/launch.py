@@ -24,6 +24,10 @@ class LaunchSpec:
     """Where stdout and stderr go."""
     caches_off: bool = True
     """Turn prompt caches off by argument too (no workload is about them)."""
+    as_deployed: bool = False
+    """Leave harness-only arguments out: the command line is the exported one, but for host and port."""
+    trial: str = ""
+    """The trial's name, for people who look at what runs."""
     ready_timeout_s: float = 300.0
     stop_grace_s: float = 10.0
 

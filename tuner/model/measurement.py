@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from tuner.model.figures import Figure
+from tuner.model.probing import ProbeSeries, Roof
 
 
 class RequestStatus(StrEnum):
@@ -46,11 +50,18 @@ class RequestRecord:
     sent_s: float
     ended_s: float
     status: RequestStatus
+    scheduled_s: float | None = None
+    """When the schedule wanted it sent; None in a closed loop, where an answer is what sends the next."""
     chunk_times_s: tuple[float, ...] = ()
-    """When each chunk with content arrived: chunks are not tokens."""
+    """When each chunk with content of any kind, reasoning included, arrived: chunks are not tokens."""
+    answer_s: float | None = None
+    """When the first content that is not reasoning arrived; None where the endpoint does not say which is."""
     output_tokens: int | None = None
     """From the final chunk; None when there was none."""
     timings: ServerTimings | None = None
+    session: int | None = None
+    """Which conversation it belongs to, where a workload has such; `turn` counts within it from 0."""
+    turn: int = 0
     detail: str = ""
     """For every status but OK: what happened."""
 
@@ -92,7 +103,22 @@ class LoadRun:
     ended_s: float
     """When the last one ended."""
     client_cpu_s: float
-    """CPU time that this process spent meanwhile."""
+    """CPU time that the load generator spent meanwhile; that of probes is not in it."""
+    stopped: str = ""
+    """Why requests were left unsent or unfinished: the server was given up; empty when none were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """How the warm-up before the repetitions of a workload in one launch went."""
+
+    rounds: int
+    requests: int
+    duration_s: float
+    settled: bool
+    """Whether its end was found by test; False: a cap ended it, or it was turned off."""
+    ended_by: str = ""
+    """What ended it when that was not the test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +132,13 @@ class Repetition:
     run: LoadRun
     before: ServerCounters | None
     after: ServerCounters | None
+    warm_up: WarmUp | None = None
+    """The warm-up that this repetition's workload had in this launch."""
+    notes: tuple[str, ...] = ()
+    """What was not as it should be around this repetition: the server was not idle, …"""
+    probes: tuple[ProbeSeries, ...] = ()
+    roof: Roof | None = None
+    roof_missing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,3 +150,7 @@ class Measurement:
     """0 when the build was cached."""
     launch_s: float
     measure_s: float
+    extra: Mapping[str, Figure] = field(default_factory=dict)
+    """Figures that come from elsewhere than requests, by full name: `quality.mean_kld`, …"""
+    notes: tuple[str, ...] = ()
+    """What a reader of them must know."""

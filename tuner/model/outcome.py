@@ -46,6 +46,8 @@ class Reason(StrEnum):
     STALLED = "stalled"
     ALL_REQUESTS_FAILED = "all-requests-failed"
     FIGURE_MISSING = "figure-missing"
+    # quality
+    QUALITY_UNKNOWN = "quality-unknown"
     # verdicts
     CONSTRAINT = "constraint"
     REQUIREMENT = "requirement"

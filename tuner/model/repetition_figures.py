@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tuner.model.figures import Figure
-from tuner.model.measurement import RequestStatus
+from tuner.model.measurement import RequestStatus, WarmUp
+from tuner.model.probing import Roof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,13 @@ class RepetitionFigures:
     """How the ones that ended did so; statuses that did not occur are absent."""
     client: ClientTotals
     server: ServerWindow
+    caches: bool = False
+    """Whether the workload is about prompt caches: only then may prompts be answered from one."""
+    warm_up: WarmUp | None = None
+    roof: Roof | None = None
+    """What `decode_roof_share` is a share of."""
+    notes: tuple[str, ...] = ()
+    """What was not as it should be around the repetition, and what probes remark."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))

@@ -70,6 +70,10 @@ class ModelShape:
     """… up to this one, excluded. No control, unknown, unused or byte token lies in between: it is the
     longest run of ordinary tokens, because control tokens may be anywhere in a vocabulary (Gemma 3 has
     them at both ends and in the middle)."""
+    seldom_read_bytes: int = 0
+    """Of the weights: what a decode step does not read, or only a row of (embeddings)."""
+    expert_bytes: int = 0
+    """Of the weights: all routed experts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
