@@ -44,7 +44,7 @@ class CachedBuilder:
         return self._inner.plan(flags)
 
     def build(self, plan: BuildPlan, into: Path, log: Path, on_progress: ProgressListener) -> Artifact:
-        """The cached build, or a new one; `into/llama-server` is a link to the cache's.
+        """The cached build, or a new one; `into/llama-server`, or what was built, is a link to the cache's.
 
         Raises what the wrapped builder raises, DiskFull, HostError.
         """
@@ -65,7 +65,7 @@ class CachedBuilder:
                 artifact, build_s=fresh.build_s, cached=False, log=log if log.exists() else artifact.log
             )
         try:
-            link_server(into, artifact.server.resolve())
+            link_server(into, artifact.server.resolve(), artifact.server.name)
         except OSError as error:
             raise_host_error(error, into)
         return artifact

@@ -1,4 +1,4 @@
-"""Builds llama-server with cmake and ninja on this host."""
+"""Builds llama-server, or another program of its tree, with cmake and ninja on this host."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class CMakeBuilder:
-    """A `Builder` for one source tree; `fixed` flags are part of every build.
+    """A `Builder` for one source tree; `fixed` flags are part of every build, `target` is what is built.
 
     `folder` keeps plans and ccache's objects (one store for each CPU model: ccache takes `-march=native`
     by its name). `source_hash` tells the content hash of the tree as it is now, for trees that people edit:
@@ -54,6 +54,7 @@ class CMakeBuilder:
         ccache_dir: Path | None = None,
         source_hash: Callable[[], str] | None = None,
         clock: Clock | None = None,
+        target: str = TARGET,
     ) -> None:
         self._source = source
         self._fixed = fixed
@@ -65,7 +66,8 @@ class CMakeBuilder:
         self._ccache_dir = ccache_dir or folder / "ccache" / digest(toolchain.cpu_model)[:12]
         self._source_hash = source_hash
         self._clock = clock or SystemClock()
-        self._workspace = Workspace(source, toolchain)
+        self._target = target
+        self._workspace = Workspace(source, toolchain, target)
         self._store = PlanStore(folder=folder / "plans")
         self._plans: dict[Settings, BuildPlan] = {}
         self._refusals: dict[Settings, BuildFailed] = {}
@@ -91,7 +93,7 @@ class CMakeBuilder:
         return plan
 
     def build(self, plan: BuildPlan, into: Path, log: Path, on_progress: ProgressListener) -> Artifact:
-        """Compile `plan` inside `into`, and leave only llama-server there.
+        """Compile `plan` inside `into`, and leave only the program there.
 
         Raises BuildFailed, DiskFull, HostError (the tree or the host changed since it was planned).
         """
@@ -105,7 +107,7 @@ class CMakeBuilder:
                 self._check_plan(plan, options, configured)
                 self._compile(configured, work, log, on_progress, started_s)
                 self._check_unchanged()
-                server = into / TARGET
+                server = into / self._target
                 (configured.folder / configured.server).rename(server)
         except OSError as error:
             raise_host_error(error, into)
@@ -166,8 +168,9 @@ class CMakeBuilder:
 
     def _stored_under(self, options: Settings) -> str:
         nvcc = "" if self._toolchain.nvcc is None else self._toolchain.nvcc.version
+        named = [] if self._target == TARGET else [self._target]
         return digest(
-            _KEY_VERSION, self._source.content_hash, options.to_json(), self._toolchain.identity, nvcc
+            _KEY_VERSION, self._source.content_hash, options.to_json(), self._toolchain.identity, nvcc, *named
         )
 
     def _compile(
@@ -191,7 +194,7 @@ class CMakeBuilder:
             str(configured.folder),
             "-j",
             str(self._jobs),
-            TARGET,
+            self._target,
         ]
         left_s = self._timeout_s - (self._clock.monotonic_s() - started_s)
         try:

@@ -17,7 +17,9 @@ from tuner.errors import BuildFailed, DiskFull
 from tuner.model import Reason, Settings
 from tuner.process import ProcessTimeout, base_environment, run
 
-TARGET = "llama-server"
+SERVER = TARGET = "llama-server"
+PERPLEXITY = "llama-perplexity"
+"""Built from the same configured tree, where a study judges quality."""
 
 _GENERATED = re.compile(r".*\.(c|cc|cpp|cxx|cu|cuh|h|hh|hpp|hxx|inc|inl|ipp|s|S|comp|glsl|metal|cl|py)")
 _NOT_FOR_BUILDS = re.compile(
@@ -35,7 +37,7 @@ class Configured:
     folder: Path
     program: Program
     server: Path
-    """Where llama-server will be; relative to `folder`."""
+    """Where the program will be; relative to `folder`."""
     variables: Mapping[str, str]
     """CMake's cache: every option of the tree with its value."""
     compilers: str
@@ -63,6 +65,7 @@ def configure(
     launchers: Settings,
     log: Path,
     timeout_s: float | None = 600.0,
+    target: str = TARGET,
 ) -> Configured:
     """Configure the tree at `root` into the empty `folder`.
 
@@ -93,7 +96,7 @@ def configure(
         raise BuildFailed(
             f"cmake failed: {cmake_error(said)}; see {log}", reason=Reason.CONFIGURE_FAILED, log=str(log)
         )
-    return read_configured(root, folder, [str(value) for value in launchers.values()], log)
+    return read_configured(root, folder, [str(value) for value in launchers.values()], log, target)
 
 
 def copy_source(root: Path, into: Path) -> None:
@@ -101,25 +104,29 @@ def copy_source(root: Path, into: Path) -> None:
     shutil.copytree(root, into, symlinks=True, ignore=shutil.ignore_patterns(".git", "*.gguf"))
 
 
-def read_configured(root: Path, folder: Path, launchers: list[str], log: Path) -> Configured:
+def read_configured(
+    root: Path, folder: Path, launchers: list[str], log: Path, target: str = TARGET
+) -> Configured:
     """What cmake wrote into `folder` for the tree at `root`; `launchers` as written in its commands.
+
+    `target` is the program that is wanted of it.
 
     Raises BuildFailed (configure-failed).
     """
     try:
         ninja = parse_ninja((folder / "build.ninja").read_text(), lambda name: (folder / name).read_text())
         variables = read_cache((folder / "CMakeCache.txt").read_text())
-        edges = ninja.reachable(TARGET)
+        edges = ninja.reachable(target)
         program = read_program(
             ninja,
-            TARGET,
-            _generated(folder, ninja),
+            target,
+            _generated(folder, ninja, target),
             _places(root, folder, variables),
             launchers,
         )
     except KeyError as error:
         raise BuildFailed(
-            f"this tree has no target {TARGET} with these flags; see {log}",
+            f"this tree has no target {target} with these flags; see {log}",
             reason=Reason.CONFIGURE_FAILED,
             log=str(log),
         ) from error
@@ -135,7 +142,7 @@ def read_configured(root: Path, folder: Path, launchers: list[str], log: Path) -
     return Configured(
         folder=folder,
         program=program,
-        server=_server_path(ninja),
+        server=_program_path(ninja, target),
         variables=variables,
         compilers=_compilers(folder),
         writes_into_source=any(
@@ -165,11 +172,11 @@ def _places(root: Path, folder: Path, variables: Mapping[str, str]) -> list[Plac
     ]
 
 
-def _generated(folder: Path, ninja: NinjaFile) -> dict[str, str]:
+def _generated(folder: Path, ninja: NinjaFile, target: str) -> dict[str, str]:
     """Sources that cmake wrote while configuring, by path."""
     made = {
         name
-        for edge in ninja.reachable(TARGET)
+        for edge in ninja.reachable(target)
         for name in (*edge.inputs, *edge.needs)
         if name not in ninja.by_output and (not name.startswith("/") or Path(name).is_relative_to(folder))
     }
@@ -186,8 +193,8 @@ def _code_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _server_path(ninja: NinjaFile) -> Path:
-    edge = ninja.by_output[TARGET]
+def _program_path(ninja: NinjaFile, target: str) -> Path:
+    edge = ninja.by_output[target]
     while edge.rule == "phony":
         edge = ninja.by_output[edge.inputs[0]]
     return Path(edge.outputs[0])

@@ -91,8 +91,12 @@ def image_progress(output: bytes) -> tuple[int, int] | None:
 
 
 def image_output(said: str) -> str:
-    """What the steps of an image's build printed, without BuildKit's step numbers and times."""
-    return re.sub(r"^#\d+ [\d.]+ ", "", said, flags=re.MULTILINE)
+    """What the steps of an image's build printed, without BuildKit's step numbers and times.
+
+    What BuildKit itself says at the end repeats the whole step; it counts only where no step printed a word.
+    """
+    printed = [line for line in said.splitlines() if re.match(r"#\d+ [\d.]+ ", line)]
+    return "\n".join(re.sub(r"^#\d+ [\d.]+ ", "", line) for line in printed or said.splitlines())
 
 
 def _shortened(text: str, length: int = 600) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuner.build.base import BuildProgress, ProgressListener
-from tuner.build.configure import TARGET, read_configured
+from tuner.build.configure import TARGET, Configured, read_configured
 from tuner.build.diagnosis import (
     cmake_error,
     compiler_errors,
@@ -19,21 +21,27 @@ from tuner.build.diagnosis import (
     read_tail,
 )
 from tuner.build.engine import Engine, Image, bind_mount, engine_error
+from tuner.build.images import (
+    LABEL_FLAGS,
+    LABEL_KEY,
+    LABEL_SOURCE,
+    LABEL_TOOLCHAIN,
+    REPOSITORY,
+    hold_image,
+)
 from tuner.build.options import as_cmake, is_on, tree_options
 from tuner.build.plans import PlanStore
 from tuner.build.toolchain import cpu_model
 from tuner.clock import Clock, SystemClock
 from tuner.errors import BuildFailed, DiskFull, HostError
-from tuner.locking import lock, raise_host_error, remove_stale, scratch_folder
+from tuner.locking import FileLock, lock, raise_host_error, remove_stale, scratch_folder
 from tuner.model import Artifact, BuildPlan, Reason, Settings, SourceTree, digest
 from tuner.process import ProcessTimeout
 
 _KEY_VERSION = "1"
 """Raise it when images of an older tuner must not be reused."""
-_REPOSITORY = "llama-tuner/build"
-LABEL_KEY = "org.llama-tuner.build"
-_LABEL_VERSION = "org.llama-tuner.version"
 SERVER_IN_IMAGE = Path("/usr/local/bin/llama-server")
+_VERSION_IN_IMAGE = "/usr/local/share/llama-server/version"
 _CONFIGURE_TIMEOUT_S = 600.0
 _log = logging.getLogger(__name__)
 
@@ -43,11 +51,14 @@ class Recipe:
     """Which Dockerfile, and what it starts from. The stages and arguments are described in docker/."""
 
     dockerfile: Path
-    build_image: str
-    runtime_image: str
+    build_image: str | None = None
+    """None: the file's."""
+    runtime_image: str | None = None
     build_packages: str | None = None
     """Packages to install, separated by spaces; empty: none, and no network is needed; None: the file's."""
     runtime_packages: str | None = None
+    options: Settings = field(default_factory=Settings)
+    """CMake variables of this image; a study's flags win."""
 
     def arguments(self) -> list[str]:
         """`--build-arg` words."""
@@ -65,7 +76,9 @@ class DockerBuilder:
 
     The tree is the build context, so nothing inside needs a network. What would be compiled is found out
     before any compilation, by configuring in the image of the build's tools. An image is found by its key:
-    equal programs are one image. `folder` keeps plans and locks.
+    equal programs are one image. `folder` keeps plans and locks. Whatever `build` returned is kept from being
+    removed (by `collect_images`) until this object is closed or the process ends. `source_hash` tells the
+    content hash of the tree as it is now, for trees that people edit.
     """
 
     def __init__(
@@ -77,6 +90,7 @@ class DockerBuilder:
         folder: Path,
         jobs: int | None = None,
         timeout_s: float = 7200.0,
+        source_hash: Callable[[], str] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._source = source
@@ -85,7 +99,9 @@ class DockerBuilder:
         self._folder = folder
         self._jobs = jobs
         self._timeout_s = timeout_s
+        self._source_hash = source_hash
         self._clock = clock or SystemClock()
+        self._held: dict[str, FileLock] = {}
         self._store = PlanStore(folder=folder / "plans")
         self._plans: dict[Settings, BuildPlan] = {}
         self._refusals: dict[Settings, BuildFailed] = {}
@@ -101,7 +117,7 @@ class DockerBuilder:
             return plan
         if (refusal := self._refusals.get(flags)) is not None:
             raise BuildFailed(str(refusal), reason=refusal.reason, log=refusal.log) from refusal
-        options = tree_options(flags, self._source)
+        options = self._options(flags)
         tools = self._tools_image()
         stored_under = digest(
             _KEY_VERSION, tools.id, self._source.content_hash, options.to_json(), self._recipe_digest()
@@ -109,13 +125,22 @@ class DockerBuilder:
         plan = self._store.load(stored_under, flags)
         if plan is None:
             try:
-                plan = self._configure(flags, options, tools)
+                plan = self._plan(flags, self._configure(options, tools), tools)
             except BuildFailed as error:
                 self._refusals[flags] = error
                 raise
             self._store.save(stored_under, plan)
         self._plans[flags] = plan
         return plan
+
+    @property
+    def identity(self) -> str:
+        """Of what compiles: the image of the tools, and the recipe."""
+        return digest(self._tools_image().id, self._recipe_digest())
+
+    def configured(self, flags: Settings) -> Configured:
+        """What `flags` would build; its folder is gone. Raises as `plan` does."""
+        return self._configure(self._options(flags), self._tools_image())
 
     def build(self, plan: BuildPlan, into: Path, log: Path, on_progress: ProgressListener) -> Artifact:
         """The image of `plan`, from the engine where it has it; its id lands in `into/image.txt`.
@@ -129,8 +154,9 @@ class DockerBuilder:
                 log=failure.log,
             ) from failure
         started_s = self._clock.monotonic_s()
-        tag = f"{_REPOSITORY}:{plan.key[:32]}"
+        tag = f"{REPOSITORY}:{plan.key[:32]}"
         with lock(self._folder / "locks" / f"{plan.key}.image.lock", on_wait=_say_waiting, clock=self._clock):
+            self._hold(plan.key)
             image = self._finished(tag, plan)
             cached = image is not None
             if image is None:
@@ -151,13 +177,19 @@ class DockerBuilder:
         return Artifact(
             server=SERVER_IN_IMAGE,
             key=plan.key,
-            version=image.labels.get(_LABEL_VERSION) or self._version(image, log),
+            version=self._version(image, log),
             flags=plan.flags,
             build_s=0.0 if cached else self._clock.monotonic_s() - started_s,
             cached=cached,
             log=log,
             image=image.id,
         )
+
+    def close(self) -> None:
+        """Let the images that were handed out be removed when space is needed."""
+        for held in self._held.values():
+            held.release()
+        self._held.clear()
 
     # --- planning ----------------------------------------------------------------------------------
 
@@ -181,7 +213,8 @@ class DockerBuilder:
             if code != 0:
                 self._raise_for_engine(said, log)
                 raise HostError(
-                    f"the image of the build's tools cannot be made from {self._recipe.build_image}: "
+                    f"the image of the build's tools cannot be made from "
+                    f"{self._recipe.build_image or self._recipe.dockerfile.name}: "
                     f"{_step_error(said)}; see {log}"
                 )
             found = self._engine.image(id_file.read_text().strip())
@@ -190,10 +223,13 @@ class DockerBuilder:
         self._tools = found
         return found
 
-    def _configure(self, flags: Settings, options: Settings, tools: Image) -> BuildPlan:
+    def _options(self, flags: Settings) -> Settings:
+        return tree_options(self._recipe.options.merged(flags), self._source)
+
+    def _configure(self, options: Settings, tools: Image) -> Configured:
         """Configure inside the tools' image, with tree and folder at the places they have here."""
         parent = self._scratch_parent()
-        log = parent / f"configure-{digest(flags.to_json())[:16]}.log"
+        log = parent / f"configure-{digest(options.to_json())[:16]}.log"
         log.unlink(missing_ok=True)
         root = self._source.root.resolve()
         with scratch_folder(parent) as scratch:
@@ -225,6 +261,9 @@ class DockerBuilder:
                 )
             configured = read_configured(root, folder, [], log)
         log.unlink(missing_ok=True)
+        return configured
+
+    def _plan(self, flags: Settings, configured: Configured, tools: Image) -> BuildPlan:
         native = is_on(configured.variables.get("GGML_NATIVE", "OFF"))
         return BuildPlan(
             flags=flags,
@@ -238,11 +277,12 @@ class DockerBuilder:
                 self._recipe_digest(),
                 cpu_model() if native else "",
             ),
-            toolchain=f"{configured.compilers} in {self._recipe.build_image}",
+            toolchain=f"{configured.compilers} in {self._recipe.build_image or 'the default image'}",
         )
 
     def _recipe_digest(self) -> str:
-        return digest(self._recipe.dockerfile.read_text(), *self._recipe.arguments())
+        recipe = self._recipe
+        return digest(recipe.dockerfile.read_text(), recipe.options.to_json(), *recipe.arguments())
 
     def _scratch_parent(self) -> Path:
         parent = self._folder / "scratch"
@@ -259,12 +299,19 @@ class DockerBuilder:
         image = self._engine.image(tag)
         return image if image is not None and image.labels.get(LABEL_KEY) == plan.key else None
 
+    def _hold(self, key: str) -> None:
+        while (held := hold_image(self._folder, key)) is None:
+            time.sleep(0.1)  # somebody is just removing it
+        if key in self._held:
+            held.release()
+        else:
+            self._held[key] = held
+
     def _build(self, plan: BuildPlan, tag: str, log: Path, on_progress: ProgressListener) -> Image:
-        options = tree_options(plan.flags, self._source)
-        launchers = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
-        if is_on(options.get("GGML_CUDA", False)):
-            launchers.append("-DCMAKE_CUDA_COMPILER_LAUNCHER=ccache")
+        flags = self._recipe.options.merged(plan.flags)
+        words = cmake_words(flags, self._source, cuda=is_on(flags.get("GGML_CUDA", False)))
         seen = log.stat().st_size if log.exists() else 0
+        self._check_unchanged()
 
         def report() -> None:
             nonlocal seen
@@ -279,13 +326,14 @@ class DockerBuilder:
             code = self._engine.run(
                 *("build", "--progress=plain", f"--file={self._recipe.dockerfile}", "--target=runtime"),
                 *self._recipe.arguments(),
-                f"--build-arg=CMAKE_FLAGS={shlex.join([*_words(options), *launchers])}",
+                f"--build-arg=CMAKE_FLAGS={shlex.join(words)}",
                 f"--build-arg=JOBS={self._jobs or ''}",
                 f"--build-arg=CCACHE_NAMESPACE={digest(cpu_model())[:12]}",
                 f"--build-arg=LLAMA_COMMIT={self._source.origin}",
                 f"--label={LABEL_KEY}={plan.key}",
-                f"--label=org.llama-tuner.flags={plan.flags.to_json()}",
-                f"--label=org.llama-tuner.source={self._source.origin}",
+                f"--label={LABEL_FLAGS}={plan.flags.to_json()}",
+                f"--label={LABEL_SOURCE}={self._source.origin}",
+                f"--label={LABEL_TOOLCHAIN}={plan.toolchain}",
                 f"--tag={tag}",
                 self._source.root.resolve(),
                 log=log,
@@ -308,26 +356,37 @@ class DockerBuilder:
                 log=str(log),
             )
         image = self._finished(tag, plan)
+        try:
+            self._check_unchanged()
+        except HostError:
+            self._engine.ask("image", "rm", tag)
+            raise
         if image is None:
             raise HostError(f"the engine has no image {tag} although it was built; see {log}")
         return image
 
     def _version(self, image: Image, log: Path) -> str:
+        """What the server said of itself when it was built: one for CUDA does not start without a driver."""
         answer = self._engine.ask(
-            *("run", "--rm", "--network=none", "--cap-drop=ALL", f"--entrypoint={SERVER_IN_IMAGE}"),
-            *(image.id, "--version"),
+            *("run", "--rm", "--network=none", "--cap-drop=ALL", "--entrypoint=cat"),
+            *(image.id, _VERSION_IN_IMAGE),
         )
-        lines = [
-            line for line in (answer.stdout + answer.stderr).splitlines() if line.startswith("version: ")
-        ]
+        lines = [line for line in answer.stdout.splitlines() if line.startswith("version: ")]
         if answer.exit_code != 0 or not lines:
+            self._raise_for_engine(answer.stderr, log)
             raise BuildFailed(
-                f"what was built does not run: {TARGET} --version exits with {answer.exit_code} and says "
+                f"what was built does not run: {TARGET} --version said "
                 f"{(answer.stdout + answer.stderr).strip()[:300]!r}; see {log}",
                 reason=Reason.BUILD_FAILED,
                 log=str(log),
             )
         return lines[0].strip()
+
+    def _check_unchanged(self) -> None:
+        if self._source_hash is not None and self._source_hash() != self._source.content_hash:
+            raise HostError(
+                f"{self._source.origin} was edited while it was in use; start again to build it as it is now"
+            )
 
     def _raise_for_engine(self, said: str, log: Path) -> None:
         """Raise for what has nothing to do with the flags: no engine, no disk."""
@@ -340,6 +399,15 @@ class DockerBuilder:
             or "permission denied while trying to connect" in said
         ):
             raise engine_error(said)
+
+
+def cmake_words(flags: Settings, source: SourceTree, *, cuda: bool) -> tuple[str, ...]:
+    """Every `-D` that a shipped Dockerfile needs for `flags`. Raises UserError."""
+    launchers = ("C", "CXX", "CUDA") if cuda else ("C", "CXX")
+    return (
+        *_words(tree_options(flags, source)),
+        *(f"-DCMAKE_{language}_COMPILER_LAUNCHER=ccache" for language in launchers),
+    )
 
 
 def _words(options: Settings) -> list[str]:

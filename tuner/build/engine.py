@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -58,6 +59,23 @@ class Engine:
         pairs = (line.partition("=") for line in labels)
         return Image(id=first, labels={name: value for name, _, value in pairs})
 
+    def pinned(self, reference: str) -> str:
+        """`reference` with the digest under which a registry has it: `name:tag@sha256:…`.
+
+        As it is where the engine knows none: an image made here, or one that only BuildKit has fetched.
+        """
+        if "@" in reference:
+            return reference
+        answer = self.ask("image", "inspect", "--format", "{{json .RepoDigests}}", reference)
+        if answer.exit_code != 0:
+            return reference
+        wanted = _repository(reference)
+        for known in json.loads(answer.stdout) or ():
+            name, _, digest = str(known).partition("@")
+            if _repository(name) == wanted:
+                return f"{reference}@{digest}"
+        return reference
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
@@ -88,6 +106,13 @@ def find_engine(host: str = "") -> Engine:
             f"Docker Engine {version} has no BuildKit that tuner can use: 20.10 or newer is needed"
         )
     return Engine(program=program, version=version, host=host)
+
+
+def _repository(reference: str) -> str:
+    """`docker.io/library/debian:bookworm` and `debian` are one: without Docker's own prefixes and the tag."""
+    folder, slash, name = reference.rpartition("/")
+    bare = f"{folder}{slash}{name.partition(':')[0]}"
+    return bare.removeprefix("docker.io/").removeprefix("library/")
 
 
 def _program() -> Path:

@@ -1,5 +1,7 @@
 """One build in the cache's folder: `KEY/llama-server`, `meta.json`, `build.log`, and `stamp`, written last.
 
+An entry may hold another program of the tree instead of llama-server; `meta.json` names it.
+
 An entry without a stamp is the rest of an accident and counts as nothing. The stamp's modification time
 is when the build was last used.
 """
@@ -38,6 +40,8 @@ class CachedBuild:
     size_bytes: int
     in_use: bool
     """A living tuner process has it."""
+    image: str = ""
+    """An image's tag; empty for a program in the cache's folder."""
 
 
 def list_builds(root: Path) -> tuple[CachedBuild, ...]:
@@ -83,9 +87,9 @@ def hold(root: Path, key: str) -> FileLock | None:
 
 def load_artifact(folder: Path, plan: BuildPlan) -> Artifact | None:
     """The finished build in `folder`, or None when there is none that can be trusted."""
-    server = folder / _SERVER
     try:
         meta = json.loads((folder / _META).read_text())
+        server = folder / str(meta.get("program", _SERVER))
         if not (folder / _STAMP).is_file() or meta["version"] != _VERSION or meta["key"] != plan.key:
             return None
         if not os.access(server, os.X_OK) or server.stat().st_size != meta["server_bytes"]:
@@ -105,10 +109,11 @@ def load_artifact(folder: Path, plan: BuildPlan) -> Artifact | None:
 
 def publish(fresh: Path, folder: Path, artifact: Artifact, plan: BuildPlan, origin: str, log: Path) -> None:
     """Move the build in `fresh` to `folder`, durable before its stamp appears. Raises OSError."""
-    server = fresh / _SERVER
+    server = fresh / artifact.server.name
     meta = {
         "version": _VERSION,
         "key": plan.key,
+        "program": server.name,
         "fingerprint": plan.fingerprint,
         "origin": origin,
         "flags": dict(plan.flags),
@@ -129,9 +134,9 @@ def publish(fresh: Path, folder: Path, artifact: Artifact, plan: BuildPlan, orig
     _flush(folder)
 
 
-def link_server(into: Path, server: Path) -> None:
-    """Make `into/llama-server` a link to `server`, also when an earlier attempt left one. Raises OSError."""
-    link = into / _SERVER
+def link_server(into: Path, server: Path, name: str = _SERVER) -> None:
+    """Make `into/NAME` a link to `server`, also when an earlier attempt left one. Raises OSError."""
+    link = into / name
     if link.is_symlink():
         link.unlink()
     link.symlink_to(server)

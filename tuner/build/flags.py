@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from tuner.build.configure import Configured
 from tuner.build.option_names import TreeNames, read_tree_names
@@ -43,25 +43,42 @@ _CUDA_STUBS = Settings(
 """A host with nvcc but without these libraries can still say what would be compiled."""
 
 
+class Configurer(Protocol):
+    """Configures one tree with any flags, somewhere."""
+
+    @property
+    def identity(self) -> str:
+        """Of compilers and cmake: another one may give other verdicts."""
+        ...
+
+    def configured(self, flags: Settings) -> Configured:
+        """What would be built; its folder is gone. Raises BuildFailed, ToolMissing, HostError."""
+        ...
+
+
 def examine_flags(
     source: SourceTree, toolchain: Toolchain, flags: Settings, base: Settings, folder: Path
+) -> tuple[FlagVerdict, ...]:
+    """`examine_flags_in` with the tools of this host. `folder` takes scratch files."""
+    return examine_flags_in(_HostConfigurer(source, toolchain, folder), source, flags, base, folder)
+
+
+def examine_flags_in(
+    configurer: Configurer, source: SourceTree, flags: Settings, base: Settings, folder: Path
 ) -> tuple[FlagVerdict, ...]:
     """A verdict for each of `flags`, each seen against `base` alone and, when that shows nothing, against
     `base` with the other flags.
 
     Flags of a backend are examined with the backend switched on. Takes one or two configures a flag (2 s
-    each, CUDA 5 s). `folder` takes scratch files. Raises BuildFailed when not even `base` can be
+    each, CUDA 5 s). `folder` keeps verdicts. Raises BuildFailed when not even `base` can be
     configured, UserError for a flag that tuner cannot let through, ToolMissing, HostError.
     """
     check_flags(base.merged(flags))
-    examiner = _Examiner(source, toolchain, folder)
+    examiner = _Examiner(source, configurer)
     store = VerdictStore(folder=folder / "verdicts")
-    nvcc = "" if toolchain.nvcc is None else toolchain.nvcc.version
     verdicts = []
     for name, value in flags.items():
-        question = digest(
-            name, source.content_hash, toolchain.identity, nvcc, flags.to_json(), base.to_json()
-        )
+        question = digest(name, source.content_hash, configurer.identity, flags.to_json(), base.to_json())
         verdict = store.load(question)
         if verdict is None:
             verdict = examiner.examine(name, value, flags, base)
@@ -70,13 +87,47 @@ def examine_flags(
     return tuple(verdicts)
 
 
-class _Examiner:
+class _HostConfigurer:
     def __init__(self, source: SourceTree, toolchain: Toolchain, folder: Path) -> None:
         self._source = source
         self._toolchain = toolchain
         self._folder = folder
         self._workspace = Workspace(source, toolchain)
         self._stubs = Settings()
+
+    @property
+    def identity(self) -> str:
+        nvcc = "" if self._toolchain.nvcc is None else self._toolchain.nvcc.version
+        return digest(self._toolchain.identity, nvcc)
+
+    def configured(self, flags: Settings) -> Configured:
+        """With stub libraries where CUDA's own are missing."""
+        options = cmake_options(flags, self._source, self._toolchain)
+        try:
+            return self._configured(self._stubs.merged(options))
+        except BuildFailed as error:
+            if "CUDA::" not in str(error) or self._stubs:
+                raise
+            try:
+                answer = self._configured(_CUDA_STUBS.merged(options))
+            except BuildFailed:
+                raise error from None
+            self._stubs = _CUDA_STUBS
+            return answer
+
+    def _configured(self, options: Settings) -> Configured:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (
+            scratch_folder(self._folder) as scratch,
+            self._workspace.configured(scratch, options, scratch / "configure.log") as configured,
+        ):
+            return configured
+
+
+class _Examiner:
+    def __init__(self, source: SourceTree, configurer: Configurer) -> None:
+        self._source = source
+        self._configurer = configurer
         self._seen: dict[Settings, Configured | BuildFailed] = {}
 
     @cached_property
@@ -137,28 +188,14 @@ class _Examiner:
         return with_it.program.changed_records(without.program)
 
     def _configured(self, flags: Settings) -> Configured | BuildFailed:
-        """Configure, or say why that fails; with stub libraries where CUDA's own are missing."""
+        """Configure, or say why that fails."""
         if flags not in self._seen:
-            options = cmake_options(flags, self._source, self._toolchain)
-            answer = self._try(self._stubs.merged(options))
-            if isinstance(answer, BuildFailed) and "CUDA::" in str(answer) and not self._stubs:
-                stubbed = self._try(_CUDA_STUBS.merged(options))
-                if not isinstance(stubbed, BuildFailed):
-                    answer, self._stubs = stubbed, _CUDA_STUBS
-            self._seen[flags] = answer
+            try:
+                self._seen[flags] = self._configurer.configured(flags)
+            except BuildFailed as error:
+                # The log goes with the scratch folder.
+                self._seen[flags] = BuildFailed(re.sub(r"; see \S*$", "", str(error)), reason=error.reason)
         return self._seen[flags]
-
-    def _try(self, options: Settings) -> Configured | BuildFailed:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with (
-                scratch_folder(self._folder) as scratch,
-                self._workspace.configured(scratch, options, scratch / "configure.log") as configured,
-            ):
-                return configured
-        except BuildFailed as error:
-            # The log goes with the scratch folder.
-            return BuildFailed(re.sub(r"; see \S*$", "", str(error)), reason=error.reason)
 
     def _verdict(
         self,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tuner.build.configure import Configured, configure, copy_source
+from tuner.build.configure import TARGET, Configured, configure, copy_source
 from tuner.build.options import launcher_options
 from tuner.build.toolchain import Toolchain
 from tuner.locking import raise_host_error
@@ -25,6 +25,7 @@ class Workspace:
 
     source: SourceTree
     toolchain: Toolchain
+    target: str = TARGET
     _copied: bool = field(default=False, init=False)
 
     @contextmanager
@@ -50,7 +51,15 @@ class Workspace:
             if self._copied:
                 copy_source(root, here / "source")
                 root = here / "source"
-            found = configure(root, here / "build", options, self.toolchain, launchers=launchers, log=log)
+            found = configure(
+                root,
+                here / "build",
+                options,
+                self.toolchain,
+                launchers=launchers,
+                log=log,
+                target=self.target,
+            )
             if self._copied or not found.writes_into_source:
                 return found
             self._copied = True
