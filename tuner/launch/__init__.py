@@ -2,10 +2,19 @@
 
 from tuner.launch.arguments import Argument, ArgumentTable, read_arguments
 from tuner.launch.base import Launcher, RunningServer
-from tuner.launch.command import HARNESS_ONLY, OWNED, build_command, check_launch, describe_command
+from tuner.launch.command import (
+    HARNESS_ONLY,
+    OWNED,
+    build_command,
+    check_launch,
+    describe_command,
+    variables_of,
+)
+from tuner.launch.container import ContainerEngine, ContainerLauncher, ContainerLimits, remove_leftovers
 from tuner.launch.failures import Failure, Phase, classify_exit, find_notes, find_spoiling
 from tuner.launch.log import read_log
-from tuner.launch.process_server import ProcessLauncher, ProcessServer
+from tuner.launch.process_server import ProcessLauncher
+from tuner.launch.server import LaunchedServer
 from tuner.launch.syntax import check_syntax
 from tuner.launch.translation import RENAMES, Translation, translate
 
@@ -15,11 +24,14 @@ __all__ = [
     "RENAMES",
     "Argument",
     "ArgumentTable",
+    "ContainerEngine",
+    "ContainerLauncher",
+    "ContainerLimits",
     "Failure",
+    "LaunchedServer",
     "Launcher",
     "Phase",
     "ProcessLauncher",
-    "ProcessServer",
     "RunningServer",
     "Translation",
     "build_command",
@@ -31,5 +43,7 @@ __all__ = [
     "find_spoiling",
     "read_arguments",
     "read_log",
+    "remove_leftovers",
     "translate",
+    "variables_of",
 ]

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tuner.errors import BinaryInvalid, ToolMissing
-from tuner.process import ProcessTimeout, capture
+from tuner.launch.executor import HERE, Executor
+from tuner.process import ProcessTimeout
 
 _LOG = logging.getLogger(__name__)
 _TEXT_COLUMN = 40
@@ -28,7 +29,7 @@ _COMPLETION = re.compile(r'^\s*opts="([^"]*)"', re.MULTILINE)
 _REMOVED = "the argument has been removed"
 _ON_BY_DEFAULT = re.compile(r"default: (?:\S+ )?(?:enabled|true)")
 
-_TABLES: dict[tuple[str, int, int], ArgumentTable] = {}
+_TABLES: dict[str, ArgumentTable] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +117,15 @@ class ArgumentTable:
         return close[0] if close else None
 
 
-def read_arguments(binary: Path) -> ArgumentTable:
-    """What `binary` accepts, read once per process and file.
+def read_arguments(binary: Path, executor: Executor = HERE, *, proof: str = "port") -> ArgumentTable:
+    """What `binary` accepts, read once per process and program; `proof` is an argument that it must have.
 
-    Raises BinaryInvalid when it does not run here or does not answer like a llama-server.
+    Raises BinaryInvalid when it does not run there or does not answer like a llama-server; HostError.
     """
     try:
-        stat = binary.stat()
-        key = (str(binary.resolve()), stat.st_mtime_ns, stat.st_size)
+        key = executor.identify(binary)
         if key not in _TABLES:
-            _TABLES[key] = _read(binary)
+            _TABLES[key] = _read(binary, executor, proof)
     except (OSError, ToolMissing) as error:
         raise BinaryInvalid(f"{binary} cannot be run: {error}") from error
     return _TABLES[key]
@@ -165,19 +165,20 @@ def parse_completion(text: str) -> frozenset[str]:
     return frozenset(found.group(1).split()) if found else frozenset()
 
 
-def _read(binary: Path) -> ArgumentTable:
+def _read(binary: Path, executor: Executor, proof: str) -> ArgumentTable:
     try:
-        told = capture([binary, "--help"], timeout_s=60)
+        told = executor.capture([binary, "--help"], timeout_s=60)
     except ProcessTimeout as error:
         raise BinaryInvalid(f"{binary} --help does not come back; is it a llama-server?") from error
     table = parse_help(told.stdout)
-    if told.exit_code != 0 or not (table.has("model") and table.has("port")):
+    if told.exit_code != 0 or not (table.has("model") and table.has(proof)):
         last = (told.stderr.strip() or told.stdout.strip() or "no output").splitlines()[-1]
         raise BinaryInvalid(
             f"{binary} --help does not answer like a llama-server (exit code {told.exit_code}: {last[:300]})"
         )
     if table.has("completion-bash"):
-        offered = parse_completion(capture([binary, "--completion-bash"], timeout_s=60).stdout)
+        completion = executor.capture([binary, "--completion-bash"], timeout_s=60)
+        offered = parse_completion(completion.stdout)
         if missed := offered - table.by_spelling.keys():
             _LOG.warning("%s --help could not be read in full, missing: %s", binary, " ".join(sorted(missed)))
     return table

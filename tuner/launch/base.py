@@ -35,6 +35,13 @@ class RunningServer(Protocol):
 class Launcher(Protocol):
     """Starts servers."""
 
+    def check(self, spec: LaunchSpec) -> tuple[str, ...]:
+        """Check everything about `spec` that can be checked without loading a model; returns notes.
+
+        Raises ArgumentRefused, BinaryInvalid, HostError.
+        """
+        ...
+
     def launch(self, spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
         """Start a server; the block begins when it is ready and stops it when it ends.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuner.errors import ArgumentRefused
 from tuner.launch.arguments import ArgumentTable, read_arguments
+from tuner.launch.executor import HERE, Executor, applied
 from tuner.launch.syntax import check_syntax
 from tuner.launch.translation import refused_value, translate
 from tuner.model import LaunchSpec, Reason, Scalar, Settings
@@ -28,12 +29,12 @@ _GPU_BACKENDS = (
 )
 _CMAKE_TRUE = ("TRUE", "ON", "1", "YES", "Y")
 
-HARNESS_ONLY = ("metrics", "cache-ram", "cache-prompt", "ui")
-"""Arguments that are there for the measurement, under their newest names, and are never exported.
+HARNESS_ONLY = ("cache-ram", "cache-prompt", "ui")
+"""Arguments that are there for the search, under their newest names, and are neither confirmed nor exported.
 
-`metrics` is what the server's counters are read from; host prompt caches are off while no workload is about
-them; without the web page a server starts a little sooner. `fit off` is not one of them: with it on, a
-deployment could differ from what was measured.
+Host prompt caches are off while no workload is about them; without the web page a server starts a little
+sooner. Two that tuner sets are not among them: with `fit` on, a deployment could differ from what was
+measured, and `metrics` is what operators watch a deployment by.
 """
 
 OWNED = {
@@ -82,8 +83,8 @@ class Command:
     """ctx-size: what all slots hold together."""
 
 
-def build_command(spec: LaunchSpec, table: ArgumentTable, *, port: int) -> Command:
-    """The command line of a trial server on 127.0.0.1:`port`.
+def build_command(spec: LaunchSpec, table: ArgumentTable, *, port: int, host: str = "127.0.0.1") -> Command:
+    """The command line of a trial server on `host`:`port`.
 
     Raises ArgumentRefused (argument-unknown, argument-value).
     """
@@ -97,11 +98,14 @@ def build_command(spec: LaunchSpec, table: ArgumentTable, *, port: int) -> Comma
     translation = translate(spec.args, table)
     # Changing what was not set would make a trial depend on what else uses the memory at that moment.
     fit = _words("fit", "off", table) if "fit" not in spec.args else []
+    metrics = _words("metrics", True, table)
     start = (str(spec.artifact.server), "--model", str(spec.model))
-    measured = ("--ctx-size", str(context_tokens), *translation.argv, *fit)
-    harness = [word for name, value in _harness(spec, table) for word in _words(name, value, table)]
+    measured = ("--ctx-size", str(context_tokens), *translation.argv, *fit, *metrics)
+    harness: list[str] = []
+    if not spec.as_deployed:
+        harness = [word for name, value in _harness(spec, table) for word in _words(name, value, table)]
     return Command(
-        argv=(*start, "--host", "127.0.0.1", "--port", str(port), *measured, *harness),
+        argv=(*start, "--host", host, "--port", str(port), *measured, *harness),
         deploy=(*start, *measured),
         notes=translation.notes,
         slots=slots,
@@ -117,29 +121,36 @@ def describe_command(spec: LaunchSpec) -> tuple[str, ...]:
     return build_command(spec, read_arguments(spec.artifact.server), port=8080).deploy
 
 
-def check_launch(spec: LaunchSpec) -> tuple[str, ...]:
+def check_launch(spec: LaunchSpec, executor: Executor = HERE) -> tuple[str, ...]:
     """Check everything about `spec` that can be checked without loading a model; returns the notes.
 
-    Raises ArgumentRefused, BinaryInvalid.
+    Raises ArgumentRefused, BinaryInvalid, HostError.
     """
-    command = build_command(spec, read_arguments(spec.artifact.server), port=8080)
-    check_syntax(spec.artifact.server, command.argv[1:], server_environment(spec))
+    server = spec.artifact.server
+    command = build_command(spec, read_arguments(server, executor), port=8080)
+    check_syntax(server, command.argv[1:], server_variables(spec), executor)
     return command.notes
 
 
-def server_environment(spec: LaunchSpec) -> dict[str, str]:
-    """The child's environment: this process's, scrubbed, with the trial's variables.
+def server_variables(spec: LaunchSpec) -> dict[str, str | None]:
+    """The trial's environment variables; None takes one away."""
+    return variables_of(spec.env)
+
+
+def variables_of(env: Settings) -> dict[str, str | None]:
+    """Settings as environment variables; None takes one away.
 
     Most of llama.cpp's switches are on when they are set to anything, so `true` sets a variable to 1 and
     `false` leaves it unset.
     """
-    env = base_environment()
-    for name, value in spec.env.items():
-        if value is False:
-            env.pop(name, None)
-        else:
-            env[name] = "1" if value is True else str(value)
-    return env
+    return {
+        name: None if value is False else "1" if value is True else str(value) for name, value in env.items()
+    }
+
+
+def server_environment(spec: LaunchSpec) -> dict[str, str]:
+    """The child's environment: this process's, scrubbed, with the trial's variables."""
+    return applied(server_variables(spec), base_environment())
 
 
 def wants_gpu(spec: LaunchSpec) -> bool:
@@ -147,13 +158,17 @@ def wants_gpu(spec: LaunchSpec) -> bool:
     layers = next((spec.args[name] for name in ("n-gpu-layers", "gpu-layers") if name in spec.args), None)
     if layers is not None and layers not in ("auto", -1):
         return layers not in (0, "0", False)
-    flags = spec.artifact.flags
+    return is_gpu_build(spec.artifact.flags)
+
+
+def is_gpu_build(flags: Settings) -> bool:
+    """Whether a program with these build flags is for GPUs."""
     return any(str(flags.get(name, "")).upper() in _CMAKE_TRUE for name in _GPU_BACKENDS)
 
 
 def _harness(spec: LaunchSpec, table: ArgumentTable) -> list[tuple[str, Scalar]]:
     """Harness-only arguments that this binary has and the trial does not set itself."""
-    wanted: list[tuple[str, Scalar]] = [("metrics", True), ("ui", False), ("webui", False)]
+    wanted: list[tuple[str, Scalar]] = [("ui", False), ("webui", False)]
     if spec.caches_off:
         wanted += [("cache-ram", 0), ("cache-prompt", False)]
     given = {_key(name, table) for name in spec.args}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tuner.errors import ArgumentRefused, BinaryInvalid, ToolMissing
+from tuner.launch.executor import HERE, NO_VARIABLES, Executor, Variables
 from tuner.model import Reason
-from tuner.process import Captured, ProcessTimeout, capture
+from tuner.process import Captured, ProcessTimeout
 
 _TIMEOUT_S = 30.0
 _UNKNOWN = re.compile(r"error: invalid argument: .*")
@@ -16,7 +17,9 @@ _VALUE = re.compile(r'error while handling argument "[^"]*": *\S.*')
 _GONE = "the argument has been removed"
 
 
-def check_syntax(binary: Path, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+def check_syntax(
+    binary: Path, argv: Sequence[str], variables: Variables = NO_VARIABLES, executor: Executor = HERE
+) -> None:
     """Ask `binary` whether it would accept the arguments `argv` (without the program's name).
 
     llama-server parses from left to right and leaves at `--version`, so that as the last word it means 'all
@@ -25,7 +28,7 @@ def check_syntax(binary: Path, argv: Sequence[str], env: Mapping[str, str] | Non
     Raises ArgumentRefused (argument-unknown, argument-value) with llama-server's own words, BinaryInvalid.
     """
     try:
-        told = capture([binary, *argv, "--version"], env=env, timeout_s=_TIMEOUT_S)
+        told = executor.capture([binary, *argv, "--version"], variables, timeout_s=_TIMEOUT_S)
     except ToolMissing as error:
         raise BinaryInvalid(f"{binary} cannot be run: {error}") from error
     except ProcessTimeout as error:

@@ -104,8 +104,18 @@ def test_what_the_trial_sets_is_not_set_twice(folder: Path) -> None:
 def test_what_is_exported_is_what_was_measured_without_the_harness(folder: Path) -> None:
     spec = make_spec(folder, parallel=2)
     assert " ".join(describe_command(spec)) == (
-        f"{folder}/llama-server --model {folder}/m.gguf --ctx-size 1024 --parallel 2 --fit off"
+        f"{folder}/llama-server --model {folder}/m.gguf --ctx-size 1024 --parallel 2 --fit off --metrics"
     )
+
+
+def test_what_is_launched_as_deployed_is_what_is_exported(folder: Path) -> None:
+    command = build(replace(make_spec(folder, parallel=2), as_deployed=True))
+    searched = build(make_spec(folder, parallel=2))
+    server, *words = command.argv
+    at = words.index("--host")
+    assert [server, *words[:at], *words[at + 4 :]] == list(command.deploy)
+    assert command.deploy == searched.deploy
+    assert "--no-cache-prompt" in searched.argv
 
 
 @pytest.mark.parametrize(
