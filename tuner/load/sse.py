@@ -73,6 +73,11 @@ class EventParser:
             self._check(self._pieces_bytes)
         return events
 
+    @property
+    def between_events(self) -> bool:
+        """Whether the next byte begins an event."""
+        return not (self._pieces or self._data or self._name or self._after_cr)
+
     def _check(self, line_bytes: int) -> None:
         if line_bytes > self._max_line_bytes:
             raise LineTooLong(f"a line of more than {self._max_line_bytes} bytes")

@@ -1,5 +1,8 @@
 """What a recorded answer says: HTTP/1.1, then server-sent events, then llama-server's JSON. No I/O.
 
+Both of /completion, whose last event has everything, and of /v1/chat/completions, where the first chunk has
+only the role, reasoning comes before the answer, and usage and timings stand in the chunks before [DONE].
+
 The clock does not run while this happens: a load generator records bytes with their arrival times, and
 decodes them when the repetition is over.
 """
@@ -8,12 +11,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httptools
 
+from tuner.load.delta import read_delta
+from tuner.load.plain import count_plain
 from tuner.load.sse import MAX_LINE_BYTES, Event, EventParser, LineTooLong
 from tuner.model import ServerTimings
 
@@ -26,10 +31,13 @@ _EXCERPT_BYTES: Final = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalChunk:
-    """The last event of a `/completion` stream."""
+    """What the end of a stream says."""
 
     output_tokens: int
+    prompt_tokens: int | None = None
+    """All of the prompt's, cached or not; None where the server does not say."""
     truncated: bool
+    """The slot's context was full. The chat endpoint does not say; there an answer is short."""
     timings: ServerTimings | None
 
 
@@ -40,10 +48,12 @@ class DecodedStream:
     status: int | None
     """The HTTP status; None when not even the headers are complete."""
     chunk_times_s: tuple[float, ...]
-    """When each event with non-empty content was complete."""
+    """When each event with non-empty content, reasoning included, was complete."""
     final: FinalChunk | None
     complete: bool
     """Whether the HTTP message ended as its framing says."""
+    answer_s: float | None = None
+    """When the first content that is not reasoning was complete; None where the endpoint does not say."""
     error: str | None = None
     """What the server reports, by status or by an error event."""
     garbage: str | None = None
@@ -60,7 +70,14 @@ def decode(arrivals: Sequence[Arrival], *, max_line_bytes: int = MAX_LINE_BYTES)
     events = EventParser(max_line_bytes)
     content = _Content()
     excerpt = b""
-    for arrived_s, received in arrivals:
+    for arrived_s, arrived in arrivals:
+        received = arrived
+        if http.between_chunks and http.status == 200 and events.between_events and content.wanted:
+            plain, end = count_plain(received, max_line_bytes)
+            content.times_s += [arrived_s] * plain
+            received = received[end:]
+            if not received:
+                continue
         bodies = http.feed(received)
         if http.status == 200:
             for body in bodies:
@@ -69,6 +86,7 @@ def decode(arrivals: Sequence[Arrival], *, max_line_bytes: int = MAX_LINE_BYTES)
                 content.take(arrived_s, body, events)
         if http.broken or http.complete or content.ended:
             break
+    content.end()
     error, garbage = content.error, content.garbage
     if http.status is not None and http.status != 200:
         error = _describe_error(http.status, http.error_body())
@@ -81,9 +99,25 @@ def decode(arrivals: Sequence[Arrival], *, max_line_bytes: int = MAX_LINE_BYTES)
         chunk_times_s=tuple(content.times_s),
         final=content.final,
         complete=http.complete,
+        answer_s=content.answer_s,
         error=error,
         garbage=garbage,
     )
+
+
+def json_events(arrivals: Sequence[Arrival]) -> Iterator[dict[str, Any]]:
+    """The JSON objects of an answer's events, for what `decode` does not keep."""
+    http = _Http()
+    events = EventParser()
+    try:
+        for _, received in arrivals:
+            for body in http.feed(received):
+                for event in events.feed(body):
+                    chunk = _parse_json(event.data)
+                    if isinstance(chunk, dict):
+                        yield chunk
+    except LineTooLong:
+        return
 
 
 class _Http:
@@ -94,6 +128,9 @@ class _Http:
         self.complete = False
         self.broken = ""
         self._parser = httptools.HttpResponseParser(self)
+        self.between_chunks = False
+        """Whether the next byte begins a chunk of a body in chunked framing."""
+        self._chunk_ended = False
         self._bodies: list[bytes] = []
         self._error_body = b""
 
@@ -106,6 +143,9 @@ class _Http:
             # Whatever follows a complete message is not part of this answer.
             if not self.complete:
                 self.broken = str(error) or type(error).__name__
+        # Nothing but the end of a chunk, or of a chunk's header, can end in CR LF here, and the header's end
+        # has a callback of its own.
+        self.between_chunks = self._chunk_ended and received.endswith(b"\r\n") and not self.broken
         if self.status != 200 and len(self._error_body) < _MAX_ERROR_BODY_BYTES:
             self._error_body += b"".join(self._bodies)[:_MAX_ERROR_BODY_BYTES]
         return self._bodies
@@ -122,6 +162,12 @@ class _Http:
         if not self.complete:
             self._bodies.append(body)
 
+    def on_chunk_header(self) -> None:
+        self._chunk_ended = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunk_ended = True
+
     def on_message_complete(self) -> None:
         if self.status is not None:
             self.complete = True
@@ -132,18 +178,25 @@ class _Content:
 
     def __init__(self) -> None:
         self.times_s: list[float] = []
+        self.answer_s: float | None = None
         self.final: FinalChunk | None = None
         self.error: str | None = None
         self.garbage: str | None = None
+        self._chat_end: dict[str, Any] = {}
 
     @property
     def ended(self) -> bool:
         return self.error is not None or self.garbage is not None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether another event would be looked at."""
+        return self.final is None and self.error is None and self.garbage is None
+
     def take(self, arrived_s: float, body: bytes, events: EventParser) -> None:
         try:
             for event in events.feed(body):
-                if self.final is not None or self.ended:
+                if not self.wanted:
                     return
                 self._take_event(arrived_s, event)
         except LineTooLong as error:
@@ -151,6 +204,7 @@ class _Content:
 
     def _take_event(self, arrived_s: float, event: Event) -> None:
         if event.data == b"[DONE]":
+            self.end()
             return
         chunk = _parse_json(event.data)
         if not isinstance(chunk, dict):
@@ -159,6 +213,8 @@ class _Content:
             self.error = _describe_error_object(chunk.get("error", chunk))
         elif "error" in chunk:
             self.error = _describe_error_object(chunk["error"])
+        elif "choices" in chunk:
+            self._take_chat(arrived_s, chunk)
         else:
             if chunk.get("content"):
                 self.times_s.append(arrived_s)
@@ -167,6 +223,21 @@ class _Content:
                 self.final = _final_chunk(chunk)
                 if self.final is None:
                     self._reject(event)
+
+    def _take_chat(self, arrived_s: float, chunk: dict[str, Any]) -> None:
+        said, answered = read_delta(chunk)
+        if said:
+            self.times_s.append(arrived_s)
+        if answered and self.answer_s is None:
+            self.answer_s = arrived_s
+        for name in ("usage", "timings"):
+            if isinstance(chunk.get(name), dict):
+                self._chat_end[name] = chunk[name]
+
+    def end(self) -> None:
+        """The stream is over: what the chunks of a chat said of its end is complete."""
+        if self.final is None and self._chat_end and not self.ended:
+            self.final = _chat_final(self._chat_end)
 
     def _reject(self, event: Event) -> None:
         self.garbage = f"not an event of llama-server's: {event.data[:_EXCERPT_BYTES]!r}"
@@ -182,15 +253,52 @@ def _parse_json(text: bytes) -> Any:
 
 def _final_chunk(chunk: dict[str, Any]) -> FinalChunk | None:
     """None when the chunk does not say how many tokens there were."""
-    raw = chunk.get("timings")
-    timings = _timings(raw) if isinstance(raw, dict) else None
+    evaluated = _count(chunk.get("tokens_evaluated"))
+    timings = _timings(chunk.get("timings"))
     output_tokens = timings.output_tokens if timings else _count(chunk.get("tokens_predicted"))
     if output_tokens is None:
         return None
-    return FinalChunk(output_tokens=output_tokens, truncated=chunk.get("truncated") is True, timings=timings)
+    truncated = chunk.get("truncated") is True
+    return FinalChunk(
+        output_tokens=output_tokens,
+        prompt_tokens=_prompt_tokens(timings) if evaluated is None else evaluated,
+        truncated=truncated,
+        timings=timings if truncated else _with_cached(timings, evaluated),
+    )
 
 
-def _timings(raw: dict[str, Any]) -> ServerTimings | None:
+def _chat_final(end: dict[str, Any]) -> FinalChunk | None:
+    """None when neither usage nor timings say how many tokens there were."""
+    usage = end.get("usage", {})
+    told, prompt_tokens = _count(usage.get("completion_tokens")), _count(usage.get("prompt_tokens"))
+    timings = _timings(end.get("timings"))
+    output_tokens = timings.output_tokens if timings else told
+    if output_tokens is None:
+        return None
+    return FinalChunk(
+        output_tokens=output_tokens,
+        prompt_tokens=_prompt_tokens(timings) if prompt_tokens is None else prompt_tokens,
+        truncated=False,
+        timings=_with_cached(timings, prompt_tokens),
+    )
+
+
+def _with_cached(timings: ServerTimings | None, prompt_tokens: int | None) -> ServerTimings | None:
+    """Servers until 2025 say how long the prompt was and what of it was processed: the rest was cached."""
+    if timings is None or timings.cached_tokens is not None or prompt_tokens is None:
+        return timings
+    return replace(timings, cached_tokens=max(0, prompt_tokens - timings.prompt_tokens))
+
+
+def _prompt_tokens(timings: ServerTimings | None) -> int | None:
+    if timings is None or timings.cached_tokens is None:
+        return None
+    return timings.prompt_tokens + timings.cached_tokens
+
+
+def _timings(raw: object) -> ServerTimings | None:
+    if not isinstance(raw, dict):
+        return None
     prompt_tokens, output_tokens = _count(raw.get("prompt_n")), _count(raw.get("predicted_n"))
     prompt_ms, output_ms = _duration(raw.get("prompt_ms")), _duration(raw.get("predicted_ms"))
     if prompt_tokens is None or output_tokens is None or prompt_ms is None or output_ms is None:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.fakes.scripted_stream import HEAD, LAST, chunk, content, final
 from tuner.load.client import End, Exchange
-from tuner.load.record import looks_failed, to_record
+from tuner.load.record import Ended, looks_failed, to_record
+from tuner.load.schedule import PlannedRequest
 from tuner.model import RequestRecord, RequestStatus
 
 _GOOD = HEAD + content() * 4 + final(4) + LAST
@@ -19,7 +20,8 @@ def _exchange(received: bytes, end: End = End.CLOSED, detail: str = "") -> Excha
 
 
 def _record(exchange: Exchange, asked: int = 4) -> RequestRecord:
-    return to_record(exchange, client=3, index=5, prompt_tokens=8, output_tokens=asked)
+    request = PlannedRequest(index=5, at_s=None, conversation=5, prompt_tokens=8, output_tokens=asked)
+    return to_record(Ended(request=request, client=3, exchange=exchange, prompt_tokens=8))
 
 
 def test_a_good_one() -> None:
