@@ -1,0 +1,25 @@
+"""What the hardware says of itself. Read only; what cannot be read is missing with a reason."""
+
+from tuner.probe.bandwidth import Bandwidth, last_level_cache_bytes, measure_bandwidth
+from tuner.probe.base import NoProbe, Probe, Probes, Sensor, Subject
+from tuner.probe.gpu import Gpu, GpuDriver, find_gpus
+from tuner.probe.host import HostSensor
+from tuner.probe.nvml import GpuSensor
+from tuner.probe.sampled import SampledProbe
+
+__all__ = [
+    "Bandwidth",
+    "Gpu",
+    "GpuDriver",
+    "GpuSensor",
+    "HostSensor",
+    "NoProbe",
+    "Probe",
+    "Probes",
+    "SampledProbe",
+    "Sensor",
+    "Subject",
+    "find_gpus",
+    "last_level_cache_bytes",
+    "measure_bandwidth",
+]
