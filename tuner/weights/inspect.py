@@ -13,6 +13,7 @@ from tuner.errors import ModelInvalid
 from tuner.model.weights import ModelShape, TensorTypeShare
 from tuner.weights.attention import layer_caches, sliding_window
 from tuner.weights.gguf_header import GgufHeader, Metadata, TensorInfo, read_header
+from tuner.weights.traffic import expert_bytes, seldom_read_bytes
 
 _SPLIT_NAME = re.compile(r"^(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf$")
 _MAX_LAYERS = 1024  # llama.cpp's LLAMA_MAX_LAYERS is 512
@@ -44,6 +45,7 @@ def inspect(path: Path) -> ModelShape:
     value_length = _default(metadata.count(f"{architecture}.attention.value_length"), head_length)
     vocab_size = _vocab_size(metadata, architecture, tensors)
     low, high = _ordinary_tokens(metadata, vocab_size)
+    decoding = layers - _default(metadata.count(f"{architecture}.nextn_predict_layers"), 0)
     return ModelShape(
         architecture=architecture,
         name=metadata.text("general.name"),
@@ -67,6 +69,8 @@ def inspect(path: Path) -> ModelShape:
         cache=layer_caches(metadata, architecture, heads_kv, key_length, value_length),
         prompt_token_low=low,
         prompt_token_high=high,
+        seldom_read_bytes=seldom_read_bytes(tensors, decoding),
+        expert_bytes=expert_bytes(tensors, decoding),
     )
 
 

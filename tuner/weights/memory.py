@@ -47,7 +47,7 @@ def memory_needs(
         if cache.window is not None and not full_windows:
             kept = cache.window * (slots if unified else 1) + ubatch_size
             cells = _padded(min(sequence_tokens, kept))
-        kv_bytes += streams * cells * _token_bytes(shape, cache, kv_type_k, kv_type_v)
+        kv_bytes += streams * cells * cache_token_bytes(shape, cache, kv_type_k, kv_type_v)
     return MemoryNeeds(weights_bytes=shape.tensor_bytes, kv_bytes=kv_bytes)
 
 
@@ -55,7 +55,8 @@ def _padded(tokens: int) -> int:
     return -(-tokens // _PADDING) * _PADDING
 
 
-def _token_bytes(shape: ModelShape, cache: LayerCache, kv_type_k: str, kv_type_v: str) -> int:
+def cache_token_bytes(shape: ModelShape, cache: LayerCache, kv_type_k: str, kv_type_v: str) -> int:
+    """What one layer keeps of one token. Raises UserError for a type that the model cannot have."""
     return _row_bytes(cache.key_width, shape.key_length, kv_type_k) + _row_bytes(
         cache.value_width, shape.value_length, kv_type_v
     )
