@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from tuner.measure.client import client_figures
+from tuner.measure.flight import flight_figures
+from tuner.measure.goodput import goodput_figures
+from tuner.measure.hardware import hardware_figures
 from tuner.measure.latency import latency_figures
+from tuner.measure.roof import roof_figure
 from tuner.measure.window import server_window
 from tuner.model import (
     ClientTotals,
@@ -49,14 +54,26 @@ def repetition_figures(repetition: Repetition, workload: Workload) -> Repetition
         figures={
             **_throughput(succeeded, run),
             **latency_figures(succeeded),
+            **goodput_figures(succeeded, workload.slo, asked=asked, wall_s=_wall_s(run)),
+            **flight_figures(run),
             "error_rate": _error_rate(len(succeeded), asked),
             **_server_throughput(window, run),
-            "client_cpu_us_per_token": _client_cost(run, totals.output_tokens),
+            "cache_hit_ratio": _cache_hits(answered),
+            **client_figures(run, totals.output_tokens, repetition.probes),
+            **hardware_figures(run, totals.output_tokens, repetition.probes),
+            "decode_roof_share": roof_figure(succeeded, repetition.roof, repetition.roof_missing),
         },
         requests=asked,
         statuses=statuses,
         client=totals,
         server=window,
+        caches=workload.caches,
+        warm_up=repetition.warm_up,
+        roof=repetition.roof,
+        notes=(
+            *repetition.notes,
+            *(f"{series.source}: {remark}" for series in repetition.probes for remark in series.remarks),
+        ),
     )
 
 
@@ -98,10 +115,16 @@ def _server_throughput(window: ServerWindow, run: LoadRun) -> dict[str, Figure]:
     }
 
 
-def _client_cost(run: LoadRun, output_tokens: int) -> Figure:
-    if output_tokens == 0:
-        return Figure(value=None, missing="no output tokens came")
-    return Figure(value=run.client_cpu_s * 1e6 / output_tokens)
+def _cache_hits(answered: Sequence[RequestRecord]) -> Figure:
+    told = [
+        (record.timings.cached_tokens, record.prompt_tokens)
+        for record in answered
+        if record.timings is not None and record.timings.cached_tokens is not None
+    ]
+    prompt_tokens = sum(prompt for _, prompt in told)
+    if not prompt_tokens:
+        return Figure(value=None, missing="this llama-server does not say what it took from a cache")
+    return Figure(value=sum(cached for cached, _ in told) / prompt_tokens)
 
 
 def _client_totals(answered: Sequence[RequestRecord]) -> ClientTotals:

@@ -63,9 +63,14 @@ def scrape(base_url: str, *, timeout_s: float = 10.0) -> Scrape:
     body = bytearray()
     try:
         # A client of its own for each scrape: llama-server closes idle connections, and an environment's
-        # proxy is not for a server on this host.
+        # proxy is not for a server on this host. Certificates take longer to load than a scrape does.
         with (
-            httpx.Client(trust_env=False, timeout=timeout_s, headers={"Connection": "close"}) as client,
+            httpx.Client(
+                trust_env=False,
+                timeout=timeout_s,
+                headers={"Connection": "close"},
+                verify=url.startswith("https:"),
+            ) as client,
             client.stream("GET", url) as response,
         ):
             for piece in response.iter_bytes():
@@ -84,20 +89,28 @@ def scrape(base_url: str, *, timeout_s: float = 10.0) -> Scrape:
     return Scrape(counters=counters)
 
 
-def wait_idle(base_url: str, clock: Clock, timeout_s: float = 30.0) -> bool:
-    """Wait until the server neither processes nor defers requests; False when that takes too long.
+def wait_idle(base_url: str, clock: Clock, timeout_s: float = 30.0) -> str:
+    """Wait until the server neither processes nor defers requests; empty then, else why it is not known to.
 
-    False at once when /metrics cannot be read or does not say: then there is nothing to wait for.
+    At once when /metrics cannot be read or does not say: then there is nothing to wait for. A server that
+    does not tell its deferred requests is idle when it processes none, for those would be taken up.
     """
     deadline_s = clock.monotonic_s() + timeout_s
     while True:
-        counters = scrape(base_url).counters
-        if counters is None or counters.requests_processing is None:
-            return False
-        if counters.requests_processing == 0 and not counters.requests_deferred:
-            return True
+        scraped = scrape(base_url)
+        counters = scraped.counters
+        if counters is None:
+            return f"it is not known whether the server was idle: {scraped.missing}"
+        processing, deferred = counters.requests_processing, counters.requests_deferred
+        if processing is None:
+            return "it is not known whether the server was idle: its /metrics has no requests_processing"
+        if processing == 0 and not deferred:
+            return ""
         if clock.monotonic_s() >= deadline_s:
-            return False
+            return (
+                f"the server still had {processing:.0f} requests in work and {deferred or 0:.0f} deferred "
+                f"after {timeout_s:g} s"
+            )
         clock.sleep(_POLL_S)
 
 
@@ -115,7 +128,6 @@ class MetricsProbe:
             _log.warning("no server view: %s", scraped.missing)
         return scraped.counters
 
-    def wait_idle(self, base_url: str) -> None:
-        """Return when no request is in flight, or when waiting longer is no use."""
-        if not wait_idle(base_url, self._clock, self._idle_timeout_s):
-            _log.warning("%s did not report that it is idle", base_url)
+    def wait_idle(self, base_url: str) -> str:
+        """Return when no request is in flight, or when waiting longer is no use: then the reason."""
+        return wait_idle(base_url, self._clock, self._idle_timeout_s)

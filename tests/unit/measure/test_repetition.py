@@ -93,7 +93,7 @@ def test_requests_that_were_never_sent_are_errors() -> None:
 
 def test_without_a_success_there_is_no_speed() -> None:
     for name in FIGURES:
-        expected = 1.0 if name == "error_rate" else None
+        expected = {"error_rate": 1.0, "in_flight_mean": 1.0, "client_busy": 0.0005}.get(name)
         assert _value(name, a_failure(), a_failure()) == expected, name
     assert _value("error_rate") is None
     assert _value("output_tokens_per_s", _FIRST, wall_s=0.0) is None
@@ -170,5 +170,7 @@ def test_every_figure_is_a_finite_value_or_a_reason(records: list[RequestRecord]
         assert (figure.value is None) == bool(figure.missing), name
         if figure.value is not None:
             assert 0 <= figure.value < math.inf
-            needs_decoding = name.startswith(("itl", "tpot", "decode"))
+            needs_decoding = name.startswith(("itl", "tpot", "decode", "server_decode"))
             assert needs_decoding or supported(name, workload) is None
+            assert figure.low is None or figure.low <= figure.value
+            assert figure.high is None or figure.value <= figure.high

@@ -149,14 +149,15 @@ def clock() -> _Clock:
 
 def test_wait_until_idle(clock: _Clock) -> None:
     with ScriptedServer([_gauges(2, 1), _gauges(0, 1), _gauges(1), _gauges(0)]) as server:
-        assert wait_idle(server.base_url, clock)
+        assert wait_idle(server.base_url, clock) == ""
         assert len(server.requests) == 4
     assert clock.now_s > 0
 
 
 def test_wait_until_idle_in_vain(clock: _Clock) -> None:
     with ScriptedServer([_gauges(1)]) as server:
-        assert not wait_idle(server.base_url, clock, timeout_s=0.4)
+        why = wait_idle(server.base_url, clock, timeout_s=0.4)
+    assert why == "the server still had 1 requests in work and 0 deferred after 0.4 s"
     assert clock.now_s == pytest.approx(0.4, abs=0.1)
 
 
@@ -165,21 +166,20 @@ def test_wait_until_idle_in_vain(clock: _Clock) -> None:
 )
 def test_nothing_to_wait_for(clock: _Clock, script: Script) -> None:
     with ScriptedServer([script]) as server:
-        assert not wait_idle(server.base_url, clock)
+        assert "not known whether the server was idle" in wait_idle(server.base_url, clock)
     assert clock.now_s == 0
 
 
 def test_the_probe(clock: _Clock, caplog: pytest.LogCaptureFixture) -> None:
     probe = MetricsProbe(clock, idle_timeout_s=0.1)
     with ScriptedServer([_gauges(0)]) as server:
-        probe.wait_idle(server.base_url)
-        assert not caplog.records
+        assert probe.wait_idle(server.base_url) == ""
         counters = probe.counters(server.base_url)
         assert counters is not None
         assert counters.tokens_predicted_total == 7
     with ScriptedServer([_gauges(1)]) as server:
-        probe.wait_idle(server.base_url)
-    assert "did not report that it is idle" in caplog.text
+        assert "1 requests in work" in probe.wait_idle(server.base_url)
+    assert not caplog.records
     with ScriptedServer([whole_answer("501 Not Implemented", b"")]) as server:
         assert probe.counters(server.base_url) is None
     assert "--metrics" in caplog.text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.fakes.values import a_workload
 from tuner.measure import supported
-from tuner.model import FIGURES
+from tuner.model import FIGURES, Needs, Slo
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,11 @@ from tuner.model import FIGURES
         ("decode_tokens_per_s", 50, 1, "at least 2 output tokens"),
         ("ttft_p50_s", 0, 5, "at least 1 requests"),
         ("speed", 50, 50, "not a figure"),
+        ("ttft_p99_s", 99, 50, "at least 100 requests"),
+        ("ttft_p90_s", 9, 50, "at least 10 requests"),
+        ("goodput_requests_per_s", 9, 50, "needs an slo, and load has none"),
+        ("scheduled_e2e_p50_s", 9, 50, "scheduled times"),
+        ("saturated", 9, 50, "scheduled times"),
     ],
 )
 def test_not_supported(figure: str, requests: int, output_tokens: int, why: str) -> None:
@@ -44,4 +51,7 @@ def test_supported(figure: str, requests: int, output_tokens: int) -> None:
 
 
 def test_a_long_workload_supports_every_figure() -> None:
-    assert [name for name in FIGURES if supported(name, a_workload(requests=20, output_tokens=2))] == []
+    workload = replace(a_workload(requests=100, output_tokens=2), slo=Slo(ttft_s=1.0))
+    assert {name for name in FIGURES if supported(name, workload)} == {
+        name for name, kind in FIGURES.items() if kind.needs is Needs.SCHEDULE
+    }
