@@ -24,6 +24,15 @@ class Comparison:
     high: float | None
     verdict: Verdict
     """Faster means better: more for a throughput, less for a latency."""
+    confidence: float = 0.95
+    """Of the interval."""
+
+    @property
+    def smaller_than(self) -> float | None:
+        """The relative difference that there is at most, either way; None without an interval."""
+        if self.low is None or self.high is None:
+            return None
+        return max(abs(self.low - 1), abs(self.high - 1))
 
 
 def compare_launches(
@@ -50,18 +59,24 @@ def compare_launches(
     if not all(math.isfinite(value) and value >= 0 for value in (*baseline, *candidate)):
         raise ValueError("only finite values that are not negative have a ratio")
     if min(*baseline, *candidate) == 0:
-        return Comparison(ratio=_plain_ratio(baseline, candidate), low=None, high=None, verdict="cannot tell")
+        return Comparison(
+            ratio=_plain_ratio(baseline, candidate),
+            low=None,
+            high=None,
+            verdict="cannot tell",
+            confidence=confidence,
+        )
     before, after = _Logs.of(baseline), _Logs.of(candidate)
     difference = after.mean - before.mean
     ratio = _exp(difference)
     half = _half_width(before, after, confidence)
     if half is None:
-        return Comparison(ratio=ratio, low=None, high=None, verdict="cannot tell")
+        return Comparison(ratio=ratio, low=None, high=None, verdict="cannot tell", confidence=confidence)
     low, high = _exp(difference - half), _exp(difference + half)
     verdict: Verdict = "cannot tell"
     if low > 1 or high < 1:
         verdict = "faster" if (low > 1) == higher_is_better else "slower"
-    return Comparison(ratio=ratio, low=low, high=high, verdict=verdict)
+    return Comparison(ratio=ratio, low=low, high=high, verdict=verdict, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
