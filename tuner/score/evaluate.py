@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from tuner.errors import NameUnknown, TrialError, UserError
 from tuner.expression import Expression
 from tuner.model import (
+    QUALITY,
     ConstraintValue,
     Figure,
     Objective,
+    QualityFound,
     Reason,
     RepetitionFigures,
     RequestStatus,
     Score,
 )
 from tuner.score.aggregate import aggregate
+from tuner.score.client_bound import client_bound
 from tuner.score.flags import find_flags
 
 BASELINE = "baseline"
 """In a constraint: the default baseline's value of the one figure that the constraint names."""
+
+
+NOTHING_EXTRA: Final = QualityFound(figures={})
 
 
 def score(
@@ -27,23 +34,41 @@ def score(
     objectives: Sequence[Objective],
     constraints: Sequence[Expression],
     baseline: Score | None,
+    extra: QualityFound = NOTHING_EXTRA,
 ) -> Score:
     """What a measurement is worth.
 
-    Figures are medians over repetitions. `baseline` is the score of the default baseline; None when this
-    *is* that measurement, which is then compared with itself. Raises TrialError when a figure that an
-    objective or a constraint needs has no value: no number is made up for it, and a constraint that cannot
-    be judged neither holds nor fails. The reason is that of the requests when none succeeded (stalled,
-    all-requests-failed), else figure-missing. Raises NameUnknown for a figure that is not measured, UserError
-    for `baseline` beside any number of figures other than one.
+    Figures are medians over repetitions; `extra` are those that come from no repetition. `baseline` is the
+    score of the default baseline; None when this *is* that measurement, which is then compared with itself.
+    Raises TrialError when a figure that an objective or a constraint needs has no value: no number is made up
+    for it, and a constraint that cannot be judged neither holds nor fails. The reason is that of the requests
+    when none succeeded (stalled, all-requests-failed), else figure-missing. Raises NameUnknown for a figure
+    that is not measured, UserError for `baseline` beside any number of figures other than one.
     """
-    figures = aggregate(repetitions)
+    figures = {**aggregate(repetitions), **extra.figures}
     values = tuple(_value(objective.figure, figures, repetitions) for objective in objectives)
     return Score(
         figures=figures,
         objectives=values,
         constraints=tuple(_judge(constraint, figures, repetitions, baseline) for constraint in constraints),
-        flags=find_flags(repetitions),
+        flags=(*find_flags(repetitions), *extra.flags),
+        client_bound=any(True for repetition in repetitions for _ in client_bound(repetition)),
+    )
+
+
+def judge_early(found: QualityFound, constraints: Sequence[Expression], baseline: Score | None) -> Score:
+    """The constraints that `found` alone decides, before anything else is measured; no objectives.
+
+    One that names another figure too waits for that. Raises as `score` does.
+    """
+    decided = [
+        constraint for constraint in constraints if constraint.names - {BASELINE} <= found.figures.keys()
+    ]
+    return Score(
+        figures=found.figures,
+        objectives=(),
+        constraints=tuple(_judge(constraint, found.figures, (), baseline) for constraint in decided),
+        flags=found.flags,
     )
 
 
@@ -60,6 +85,8 @@ def _value(name: str, figures: Mapping[str, Figure], repetitions: Sequence[Repet
 
 def _reason(workload: str, repetitions: Sequence[RepetitionFigures]) -> Reason:
     """Why a figure of `workload` is missing, as a code."""
+    if workload == QUALITY:
+        return Reason.FIGURE_MISSING
     ends = {
         status
         for repetition in repetitions

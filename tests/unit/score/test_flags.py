@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.fakes.values import a_failure, a_record, a_repetition, a_workload
 from tuner.measure import repetition_figures
-from tuner.model import RequestRecord, RequestStatus, ServerCounters
+from tuner.model import Figure, ProbeKind, ProbeSeries, RequestRecord, RequestStatus, ServerCounters, WarmUp
 from tuner.score import find_flags
 
 
@@ -79,6 +81,59 @@ def test_every_status_has_a_meaning() -> None:
 def test_requests_never_sent() -> None:
     flags = _flags(a_record(), a_record(), requests=10)
     assert any("8 of 10 requests were given up" in flag for flag in flags)
+
+
+@pytest.mark.parametrize(
+    ("busy", "others", "stolen", "said"),
+    [
+        (0.99, 1.5, 0.0, ["other programs took 1.5 processors"]),
+        (0.99, 0.2, 0.0, []),
+        (0.5, 8.0, 0.0, []),
+        (None, None, None, []),
+        (0.3, 0.0, 0.1, ["the hypervisor gave 10.0 %"]),
+    ],
+)
+def test_others_on_the_host(
+    busy: float | None, others: float | None, stolen: float | None, said: list[str]
+) -> None:
+    found = repetition_figures(a_repetition(a_record()), a_workload(requests=1))
+    seen = {"host_busy_share": busy, "host_other_cores": others, "host_steal_share": stolen}
+    figures = {**found.figures, **{name: Figure(value=value) for name, value in seen.items()}}
+    flags = find_flags([replace(found, figures=figures)])
+    assert len(flags) == len(said)
+    assert all(text in flag for text, flag in zip(said, flags, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "flagged"),
+    [
+        (WarmUp(rounds=2, requests=8, duration_s=1.0, settled=True), False),
+        (WarmUp(rounds=5, requests=20, duration_s=3.0, settled=False, ended_by="it was cut"), True),
+        (WarmUp(rounds=0, requests=0, duration_s=0.0, settled=False, ended_by="it is turned off"), False),
+        (None, False),
+    ],
+)
+def test_a_warm_up_that_did_not_end(warm_up: WarmUp | None, flagged: bool) -> None:
+    repetition = replace(a_repetition(a_record()), warm_up=warm_up)
+    flags = find_flags([repetition_figures(repetition, a_workload(requests=1))])
+    assert [
+        "the warm-up of 20 requests in 3 s was not seen to be over: it was cut" in flag for flag in flags
+    ] == [True] * flagged
+    later = replace(repetition, index=1)
+    assert find_flags([repetition_figures(later, a_workload(requests=1))]) == ()
+
+
+def test_notes_of_a_repetition_are_flags() -> None:
+    repetition = replace(
+        a_repetition(a_record()),
+        notes=("it began although the server was busy",),
+        probes=(ProbeSeries(kind=ProbeKind.GPU, source="GPU 1", remarks=("the clocks were held down",)),),
+    )
+    flags = find_flags([repetition_figures(repetition, a_workload(requests=1))])
+    assert [flag.rpartition("repetition 1: ")[2] for flag in flags] == [
+        "it began although the server was busy",
+        "GPU 1: the clocks were held down",
+    ]
 
 
 def test_cached_prompts() -> None:
