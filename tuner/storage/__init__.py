@@ -1,7 +1,16 @@
 """What outlives a run: the Optuna storage and the trial folders."""
 
 from tuner.storage.backend import default_url, mask_password, open_storage
+from tuner.storage.drift import DriftWindow, mark_drifted
 from tuner.storage.folders import StudyFolder, write_atomically, write_trial
+from tuner.storage.noise_floor import (
+    Calibration,
+    NoiseFloors,
+    host_key,
+    load_noise_floors,
+    noise_floor,
+    save_calibrations,
+)
 from tuner.storage.record import (
     RecordUnreadable,
     TrialRecord,
@@ -12,9 +21,20 @@ from tuner.storage.record import (
     loads,
     to_json,
 )
-from tuner.storage.study_store import SourcePin, StudyStore, StudySummary, delete_study, list_studies
+from tuner.storage.study_store import (
+    ProofTerms,
+    SourcePin,
+    StudyStore,
+    StudySummary,
+    delete_study,
+    list_studies,
+)
 
 __all__ = [
+    "Calibration",
+    "DriftWindow",
+    "NoiseFloors",
+    "ProofTerms",
     "RecordUnreadable",
     "SourcePin",
     "StudyFolder",
@@ -27,10 +47,15 @@ __all__ = [
     "delete_study",
     "dumps",
     "from_json",
+    "host_key",
     "list_studies",
+    "load_noise_floors",
     "loads",
+    "mark_drifted",
     "mask_password",
+    "noise_floor",
     "open_storage",
+    "save_calibrations",
     "to_json",
     "write_atomically",
     "write_trial",

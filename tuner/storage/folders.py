@@ -3,12 +3,13 @@
 STATE/studies/NAME/
     study.yaml                 the study file as it was when the study began
     lock                       held while a run works on the study
-    trials/0007/               also baselines/NAME/ and confirmations/NN-NAME/
+    trials/0007/               also baselines/NAME/, anchors/NNN-N/ and confirmations/SET-BLOCK-IDENTITY/
         record.json            state, reason, figures, configuration (version in it)
         command.txt            the exact command line, quoted for a shell
         server.log  build.log  what the programs printed (build.log only where one was compiled)
         requests.jsonl         one line for each request: the raw samples
         counters.json          llama-server's counters around each repetition
+        probes.json            what GPUs and host were seen to do meanwhile, the warm-up, the roof
         versions.json          tuner, llama-server, toolchain, host
 """
 
@@ -95,6 +96,7 @@ def write_trial(
     if measurement is not None:
         _guarded(lambda: _write_requests(folder / "requests.jsonl", measurement), folder)
         write_atomically(folder / "counters.json", _dump(_counters(measurement)))
+        write_atomically(folder / "probes.json", json.dumps(_probes(measurement)) + "\n")
     write_atomically(folder / "versions.json", _dump(dict(versions)))
     write_atomically(folder / "record.json", _dump(to_json(record)))
 
@@ -140,6 +142,26 @@ def _counters(measurement: Measurement) -> dict[str, Any]:
                 "client_cpu_s": repetition.run.client_cpu_s,
                 "before": dataclasses.asdict(repetition.before) if repetition.before else None,
                 "after": dataclasses.asdict(repetition.after) if repetition.after else None,
+            }
+            for repetition in measurement.repetitions
+        ],
+    }
+
+
+def _probes(measurement: Measurement) -> dict[str, Any]:
+    """Series as tables: `columns` once, then `rows`."""
+    return {
+        "version": SAMPLES_VERSION,
+        "repetitions": [
+            {
+                "workload": repetition.workload,
+                "launch": repetition.launch,
+                "repetition": repetition.index,
+                "warm_up": dataclasses.asdict(repetition.warm_up) if repetition.warm_up else None,
+                "notes": repetition.notes,
+                "roof": dataclasses.asdict(repetition.roof) if repetition.roof else None,
+                "roof_missing": repetition.roof_missing,
+                "series": [dataclasses.asdict(series) for series in repetition.probes],
             }
             for repetition in measurement.repetitions
         ],

@@ -1,7 +1,8 @@
 """What is kept of a measured configuration, and its JSON form.
 
-One record describes a trial of the Optuna study, a baseline, or a confirmation launch: they differ only in
-where they are stored. The JSON form carries a version; `from_json` reads every version that was released.
+One record describes a trial of the Optuna study, a baseline, a drift anchor, or a confirmation launch: they
+differ only in where they are stored. The JSON form carries a version; `from_json` reads every version that
+was released.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class TrialRecord:
     objectives: tuple[float, ...] = ()
     constraints: tuple[ConstraintValue, ...] = ()
     flags: tuple[str, ...] = ()
+    client_bound: bool = False
+    """The load generator was the bottleneck: it cannot win."""
     command: tuple[str, ...] = ()
     """The command line that was run, harness-only arguments included."""
     deploy_command: tuple[str, ...] = ()
@@ -49,6 +52,10 @@ class TrialRecord:
     durations: Durations = field(default_factory=Durations)
     reused_from: str | None = None
     """The label of the record whose measurement this one shares."""
+    drifted: bool = False
+    """Measured between two anchors that disagree: the host was changing meanwhile."""
+    repeat_of: str | None = None
+    """The label of the drifted trial that this one measured again."""
     folder: str = ""
     """Where raw samples and logs are, relative to the study's folder."""
     started: str = ""
@@ -63,6 +70,14 @@ class TrialRecord:
     def feasible(self) -> bool:
         return self.state is TrialState.COMPLETE
 
+    @property
+    def trusted(self) -> bool:
+        """Whether it may be called best: feasible, and of the server on a host that kept still.
+
+        A repeat is taken as it is, even when the host drifted again.
+        """
+        return self.feasible and not self.client_bound and (not self.drifted or self.repeat_of is not None)
+
 
 def to_json(record: TrialRecord) -> dict[str, Any]:
     """Plain JSON values; the inverse of `from_json`."""
@@ -76,7 +91,14 @@ def to_json(record: TrialRecord) -> dict[str, Any]:
         "reason": record.reason.value if record.reason else None,
         "message": record.message,
         "figures": {
-            name: {"value": figure.value, "missing": figure.missing, "samples": list(figure.samples)}
+            name: {
+                "value": figure.value,
+                "missing": figure.missing,
+                "samples": list(figure.samples),
+                "low": figure.low,
+                "high": figure.high,
+                "over": figure.over,
+            }
             for name, figure in record.figures.items()
         },
         "objectives": list(record.objectives),
@@ -85,6 +107,7 @@ def to_json(record: TrialRecord) -> dict[str, Any]:
             for constraint in record.constraints
         ],
         "flags": list(record.flags),
+        "client_bound": record.client_bound,
         "command": list(record.command),
         "deploy_command": list(record.deploy_command),
         "build_key": record.build_key,
@@ -92,9 +115,12 @@ def to_json(record: TrialRecord) -> dict[str, Any]:
             "build_s": record.durations.build_s,
             "launch_s": record.durations.launch_s,
             "measure_s": record.durations.measure_s,
+            "quality_s": record.durations.quality_s,
             "total_s": record.durations.total_s,
         },
         "reused_from": record.reused_from,
+        "drifted": record.drifted,
+        "repeat_of": record.repeat_of,
         "folder": record.folder,
         "started": record.started,
         "ended": record.ended,
@@ -118,7 +144,14 @@ def from_json(data: Mapping[str, Any]) -> TrialRecord:
             reason=Reason(data["reason"]) if data["reason"] else None,
             message=data["message"],
             figures={
-                name: Figure(value=row["value"], missing=row["missing"], samples=tuple(row["samples"]))
+                name: Figure(
+                    value=row["value"],
+                    missing=row["missing"],
+                    samples=tuple(row["samples"]),
+                    low=row.get("low"),
+                    high=row.get("high"),
+                    over=row.get("over", ""),
+                )
                 for name, row in data["figures"].items()
             },
             objectives=tuple(data["objectives"]),
@@ -127,11 +160,14 @@ def from_json(data: Mapping[str, Any]) -> TrialRecord:
                 for row in data["constraints"]
             ),
             flags=tuple(data["flags"]),
+            client_bound=data.get("client_bound", False),
             command=tuple(data["command"]),
             deploy_command=tuple(data["deploy_command"]),
             build_key=data["build_key"],
             durations=Durations(**data["durations"]),
             reused_from=data["reused_from"],
+            drifted=data.get("drifted", False),
+            repeat_of=data.get("repeat_of"),
             folder=data["folder"],
             started=data["started"],
             ended=data["ended"],

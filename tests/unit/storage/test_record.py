@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,9 @@ _figures = st.dictionaries(
         value=st.none() | st.floats(allow_nan=False),
         missing=st.text(max_size=10),
         samples=st.lists(st.floats(allow_nan=False), max_size=3).map(tuple),
+        low=st.none() | st.floats(allow_nan=False),
+        high=st.none() | st.floats(allow_nan=False),
+        over=st.sampled_from(["", "launches", "requests"]),
     ),
     max_size=3,
 )
@@ -47,6 +52,21 @@ records = st.builds(
 @given(records)
 def test_a_record_survives_json(record: TrialRecord) -> None:
     assert loads(dumps(record)) == record
+
+
+def test_a_record_from_before_intervals_is_read() -> None:
+    row = {"value": 1.5, "missing": "", "samples": [1.5]}
+    record = TrialRecord(
+        label="trial 1",
+        number=1,
+        state=TrialState.COMPLETE,
+        config=TrialConfig(),
+        identity="i",
+        figures={"load.ttft_p50_s": Figure(value=1.5, samples=(1.5,))},
+    )
+    old = json.loads(dumps(record))
+    old["figures"] = {"load.ttft_p50_s": row}
+    assert loads(json.dumps(old)) == record
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"version": 99}', '{"version": 1}', "{"])
