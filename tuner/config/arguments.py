@@ -109,7 +109,14 @@ _ENDPOINTS: Final = "tuner turns on the endpoints that it measures with, and no 
 _LOGGING: Final = "tuner reads the server's log, and needs it as it is"
 _ENDS: Final = "with it the server prints something and exits"
 _FIT: Final = "trials run with `--fit off`, so that the server does not change settings behind the search"
-_CACHES: Final = "every measured prompt is new, so tuner turns the prompt caches off"
+CACHES_OFF: Final = (
+    "no workload is about prompt caches, so every measured prompt is new and tuner turns the prompt caches "
+    "off; add `session` or `shared_prefix` to a workload, or leave this argument out"
+)
+_CACHES: Final = (
+    "with every request tuner turns the prompt caches off, or on where a workload is about them (`session`, "
+    "`shared_prefix`)"
+)
 _REQUEST: Final = "tuner says it with every request, from the workload"
 _TOOLS: Final = "a server under test runs no tools and reads no files for its clients"
 
@@ -128,7 +135,7 @@ HARNESS_OWNED: Final[Mapping[str, str]] = {
         (_LOGGING, ("log-timestamps", "log-prompts-dir", "verbose", "verbosity")),
         (_ENDS, ("help", "usage", "version", "list-devices", "cache-list", "completion-bash")),
         (_FIT, ("fit", "fit-target", "fit-ctx")),
-        (_CACHES, ("cache-prompt", "cache-reuse", "cache-ram", "cache-idle-slots", "slot-save-path")),
+        (_CACHES, ("cache-prompt", "slot-save-path")),
         (_REQUEST, ("predict", "ignore-eos", "seed")),
         (_TOOLS, ("tools", "tools-runtime", "agent", "ui-mcp-proxy", "mcp-servers-config")),
         (_TOOLS, ("mcp-servers-json", "media-path")),
@@ -136,6 +143,9 @@ HARNESS_OWNED: Final[Mapping[str, str]] = {
     for name in names
 }
 """Arguments that tuner sets, or that a measured server cannot have, and why."""
+
+CACHE_ARGUMENTS: Final = frozenset({"cache-reuse", "cache-ram", "cache-idle-slots"})
+"""Of the prompt caches: a study may set and search them when one of its workloads is about caches."""
 
 OWNED_ENVIRONMENT: Final[tuple[tuple[str, str], ...]] = (
     ("LLAMA_ARG_", "it sets a server argument; write the argument under `args`"),

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from tuner.config.document import Path, Problem
 from tuner.config.names import did_you_mean, one_of
 from tuner.config.outline import Outline
+from tuner.config.quality import QualitySpec
 from tuner.config.study import BASELINE_WORD
+from tuner.config.workload_files import WorkloadFileInvalid, WorkloadFiles, least_tokens
 from tuner.expression import Expression, ExpressionError, parse
-from tuner.model import FIGURES, split_figure
+from tuner.model import FIGURES, QUALITY, QUALITY_FIGURES, Trace, Workload, longest, split_figure
+from tuner.model.quality import TAIL_POSITIONS, positions_per_chunk
 
 _NEEDS_TWO_TOKENS: Final = ("tpot_", "itl_", "decode_")
 
 
-def check_figures(outline: Outline) -> Iterator[Problem]:
-    """Problems of what is measured and judged."""
-    yield from _check_workloads(outline)
+def check_figures(outline: Outline, workloads: Mapping[int, Workload]) -> Iterator[Problem]:
+    """Problems of what is measured and judged; `workloads` are those that could be read, by position."""
+    yield from _check_workloads(outline, workloads)
     yield from _check_objectives(outline)
     yield from _check_constraints(outline)
 
 
-def _check_workloads(outline: Outline) -> Iterator[Problem]:
+def check_quality_text(outline: Outline, files: WorkloadFiles) -> Iterator[Problem]:
+    """A problem when `quality.text` cannot be read."""
+    text = outline.mapping("quality").get("text")
+    if isinstance(text, str) and text.strip():
+        try:
+            files.digest(text)
+        except WorkloadFileInvalid as error:
+            yield Problem(path=("quality", "text"), message=str(error))
+
+
+def _check_workloads(outline: Outline, workloads: Mapping[int, Workload]) -> Iterator[Problem]:
     context = _count(outline.at("serve", "context_per_request"))
     seen: set[str] = set()
     for index, workload in outline.workloads():
@@ -34,16 +48,41 @@ def _check_workloads(outline: Outline) -> Iterator[Problem]:
                     message=f"a second workload named {name!r}; rename one, so that figures are told apart",
                 )
             seen.add(name)
-        prompt, output = _count(workload.get("prompt_tokens")), _count(workload.get("output_tokens"))
+    for index, value in workloads.items():
         # Current servers call an answer that fills its slot to the last token truncated, so one is spare.
-        needed = prompt + output + 1
-        if prompt and output and context and needed > context:
+        needed = _least(value).context_tokens + 1
+        if context and needed > context:
             yield Problem(
                 path=("workloads", index),
-                message=f"{prompt} prompt and {output} output tokens, and one that the server keeps spare, "
-                f"need {needed} tokens of context, and serve.context_per_request is {context}; "
-                "raise that, or shorten the workload",
+                message=f"{_need(value)}, and one that the server keeps spare, need {needed} tokens of "
+                f"context, and serve.context_per_request is {context}; raise that, or shorten the workload",
             )
+
+
+def _need(workload: Workload) -> str:
+    """What takes the context, in words."""
+    if isinstance(workload, Trace):
+        return "the neediest row's tokens, with the turns before it"
+    if workload.session is not None:
+        return f"the tokens of a whole conversation of {workload.session.turns} turns"
+    prompt, output = workload.most_prompt_tokens, workload.most_output_tokens
+    return f"{'the longest' if workload.texts else prompt} prompt and {output} output tokens"
+
+
+def _least(workload: Workload) -> Workload:
+    """With texts counted as the fewest tokens that they can be: what does not fit then, never does."""
+    if isinstance(workload, Trace):
+        rows = tuple(
+            replace(row, prompt_tokens=min(row.prompt_tokens, least_tokens(row.text or "")))
+            if row.text is not None
+            else row
+            for row in workload.rows
+        )
+        return replace(workload, rows=rows)
+    if workload.texts:
+        least = max(map(least_tokens, workload.texts))
+        return replace(workload, prompt_tokens=min(longest(workload.prompt_tokens), least))
+    return workload
 
 
 def _count(value: Any) -> int:
@@ -120,6 +159,9 @@ def _check_figure(outline: Outline, full_name: str, path: Path) -> Iterator[Prob
         hint = f" (did you mean {close!r}?)" if close else did_you_mean(full_name, known)
         yield Problem(path=path, message=f"{full_name!r} is not WORKLOAD.FIGURE{hint}")
         return
+    if workload == QUALITY:
+        yield from _check_quality_figure(outline, full_name, figure, path)
+        return
     if workloads and workload not in workloads:
         hint = did_you_mean(workload, workloads)
         message = f"{full_name!r}: there is no workload {workload!r}{hint}; there is {one_of(workloads)}"
@@ -130,3 +172,25 @@ def _check_figure(outline: Outline, full_name: str, path: Path) -> Iterator[Prob
     elif figure.startswith(_NEEDS_TWO_TOKENS) and workloads.get(workload, {}).get("output_tokens") == 1:
         message = f"{full_name!r} needs answers of at least 2 tokens, and {workload!r} asks for 1"
         yield Problem(path=path, message=message)
+
+
+def _check_quality_figure(outline: Outline, full_name: str, figure: str, path: Path) -> Iterator[Problem]:
+    said = outline.at("quality")
+    if said is False or said == "off" or outline.mapping("quality").get("judge") is False:
+        message = f"{full_name!r} is not measured, because quality is off; remove one of the two"
+        yield Problem(path=path, message=message)
+    if figure not in QUALITY_FIGURES:
+        hint = did_you_mean(figure, QUALITY_FIGURES) or f"; the figures are {one_of(QUALITY_FIGURES)}"
+        yield Problem(path=path, message=f"{full_name!r}: there is no figure {figure!r}{hint}")
+        return
+    plan = QualitySpec()
+    chunks = _count(outline.mapping("quality").get("chunks")) or plan.chunks
+    context = _count(outline.mapping("quality").get("context")) or plan.context
+    positions, needed = chunks * positions_per_chunk(context), TAIL_POSITIONS.get(figure, 0)
+    if positions < needed:
+        yield Problem(
+            path=path,
+            message=f"{full_name!r} needs {needed} positions, and {chunks} chunks of {context} tokens "
+            f"have {positions}; "
+            "raise quality.chunks",
+        )

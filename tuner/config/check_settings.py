@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from tuner.config.arguments import SHORT_FORMS, STABLE_DEFAULTS, is_speculation, preferred_spelling
+from tuner.config.arguments import (
+    CACHE_ARGUMENTS,
+    CACHES_OFF,
+    SHORT_FORMS,
+    STABLE_DEFAULTS,
+    is_speculation,
+    preferred_spelling,
+)
 from tuner.config.document import Path, Problem
 from tuner.config.layers import LAYERS, Layer, find, key_of
 from tuner.config.names import did_you_mean, one_of
@@ -14,13 +21,11 @@ from tuner.config.parameters import ValuesSpec
 from tuner.config.section import describe
 from tuner.config.study import DEFAULT_BASELINE
 from tuner.expression import Expression, ExpressionError, parse
-from tuner.model import Scalar
-
-_TEXT_WORKLOADS = ("text", "trace")
+from tuner.model import Scalar, Workload
 
 
-def check_settings(outline: Outline) -> Iterator[Problem]:
-    """Problems of what is fixed, searched and compared with."""
+def check_settings(outline: Outline, workloads: Mapping[int, Workload]) -> Iterator[Problem]:
+    """Problems of what is fixed, searched and compared with; `workloads` are those that could be read."""
     searched = outline.searched()
     if isinstance(outline.at("space"), Mapping) and not searched:
         yield Problem(
@@ -28,9 +33,11 @@ def check_settings(outline: Outline) -> Iterator[Problem]:
             message="nothing is searched; name at least one parameter under build, env or args",
         )
     yield from _check_build(outline)
+    yield from _check_container(outline)
     yield from _check_fixed_and_searched(outline, searched)
     yield from _check_spellings(outline)
-    yield from _check_speculation(outline)
+    yield from _check_speculation(outline, workloads)
+    yield from _check_caches(outline, workloads)
     if DEFAULT_BASELINE in outline.mapping("baselines"):
         yield Problem(
             path=("baselines", DEFAULT_BASELINE),
@@ -54,7 +61,7 @@ def _check_build(outline: Outline) -> Iterator[Problem]:
                 message = "a prebuilt binary has no build flags; remove them, or use backend: cmake"
                 yield Problem(path=place, message=message)
     elif (
-        backend == "cmake"
+        backend in ("cmake", "docker")
         and "source" not in outline.content
         and (build is None or isinstance(build, Mapping))
     ):
@@ -63,6 +70,13 @@ def _check_build(outline: Outline) -> Iterator[Problem]:
             message="this key is missing: a build needs {sdist: PACKAGE==VERSION}, {git: URL, ref: ...} "
             "or {path: FOLDER}",
         )
+
+
+def _check_container(outline: Outline) -> Iterator[Problem]:
+    backend = outline.mapping("build").get("backend", "cmake")
+    if outline.mapping("serve").get("container") is not None and backend != "docker":
+        message = f"only images run in containers, and backend: {backend} makes none; remove this key"
+        yield Problem(path=("serve", "container"), message=message)
 
 
 def _check_fixed_and_searched(outline: Outline, searched: tuple[Searched, ...]) -> Iterator[Problem]:
@@ -88,17 +102,27 @@ def _check_spellings(outline: Outline) -> Iterator[Problem]:
             yield Problem(path=path, message=message)
 
 
-def _check_speculation(outline: Outline) -> Iterator[Problem]:
-    if any(workload.get("kind") in _TEXT_WORKLOADS for _, workload in outline.workloads()):
+def _check_speculation(outline: Outline, workloads: Mapping[int, Workload]) -> Iterator[Problem]:
+    random = [workload.name for workload in workloads.values() if not workload.text_prompts]
+    if not random:
         return
     for path, value in outline.arguments():
         if is_speculation(str(path[-1])) and not (path[-1] == "spec-type" and value == "none"):
             yield Problem(
                 path=path,
-                message="speculative decoding cannot be judged here: every workload sends random tokens, "
-                "which decode into loops that are easy to guess and flatter speculation; it needs a workload "
-                "of real text, which this version does not have, so leave this argument out",
+                message=f"speculative decoding cannot be judged under {one_of(random)}: random tokens decode "
+                "into loops that are easy to guess and flatter speculation; give every workload text, by "
+                "`prompts: {file: ...}` or a trace with prompts, or leave this argument out",
             )
+
+
+def _check_caches(outline: Outline, workloads: Mapping[int, Workload]) -> Iterator[Problem]:
+    if any(workload.caches for workload in workloads.values()):
+        return
+    for path, _ in outline.arguments():
+        name = str(path[-1])
+        if name not in SHORT_FORMS and preferred_spelling(name) in CACHE_ARGUMENTS:
+            yield Problem(path=path, message=CACHES_OFF)
 
 
 def _names_by_layer(searched: tuple[Searched, ...]) -> dict[Layer, set[str]]:

@@ -23,7 +23,7 @@ def explain(error: ValidationError, model: type[BaseModel], content: Any) -> Ite
         # A value that fits no member of a union is reported once for each member.
         if path not in seen:
             seen.add(path)
-            yield Problem(path=path, message=_message(detail, path, model))
+            yield Problem(path=path, message=_message(detail, path, model, content))
 
 
 def _path(detail: ErrorDetails, content: Any) -> Path:
@@ -42,7 +42,7 @@ def _path(detail: ErrorDetails, content: Any) -> Path:
     return tuple(path)
 
 
-def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
+def _message(detail: ErrorDetails, path: Path, model: type[BaseModel], content: Any) -> str:
     found = describe(detail["input"])
     context = detail.get("ctx", {})
     match detail["type"]:
@@ -50,7 +50,7 @@ def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
             field = _fields_at(model, path[:-1]).get(str(path[-1]))
             return "this key is missing" + (f": {field.description}" if field and field.description else "")
         case "extra_forbidden":
-            known = tuple(_fields_at(model, path[:-1]))
+            known = tuple(_fields_at(model, path[:-1], _kind_at(content, path[:-1])))
             return f"unknown key{did_you_mean(str(path[-1]), known)}; known here: {one_of(known)}"
         case "value_error":
             return str(context["error"])
@@ -85,17 +85,29 @@ def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
             return detail["msg"]
 
 
-def _fields_at(model: type[BaseModel], path: Path) -> dict[str, FieldInfo]:
-    """The keys that may stand in the mapping at `path`."""
+def _kind_at(content: Any, path: Path) -> Any:
+    """What the mapping at `path` says of its kind, where it does."""
+    for part in path:
+        content = content[part]
+    return content.get("kind") if isinstance(content, Mapping) else None
+
+
+def _fields_at(model: type[BaseModel], path: Path, kind: Any = None) -> dict[str, FieldInfo]:
+    """The keys that may stand in the mapping at `path`; of a union, those of its members of that kind."""
     here: list[Any] = [model]
     for part in path:
         here = [inner for annotation in here for inner in _step(annotation, part)]
     fields: dict[str, FieldInfo] = {}
     for annotation in here:
         for member in _members(annotation):
-            if isinstance(member, type) and issubclass(member, BaseModel):
-                fields |= member.model_fields
+            if isinstance(member, type) and issubclass(member, BaseModel) and _is_of(member, kind):
+                fields |= {field.alias or name: field for name, field in member.model_fields.items()}
     return fields
+
+
+def _is_of(member: type[BaseModel], kind: Any) -> bool:
+    field = member.model_fields.get("kind")
+    return kind is None or field is None or kind in get_args(field.annotation)
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -115,7 +127,9 @@ def _step(annotation: Any, part: str | int) -> Iterator[Any]:
     for member in _members(annotation):
         arguments = get_args(member)
         if isinstance(member, type) and issubclass(member, BaseModel):
-            field = member.model_fields.get(str(part))
+            field = next(
+                (field for name, field in member.model_fields.items() if (field.alias or name) == part), None
+            )
             if field is not None:
                 yield field.annotation
         elif isinstance(part, int) and arguments:

@@ -9,12 +9,14 @@ from typing import Final
 from pydantic import ValidationError
 
 from tuner.config import document
-from tuner.config.check_figures import check_figures
+from tuner.config.check_figures import check_figures, check_quality_text
 from tuner.config.check_settings import check_settings
 from tuner.config.document import Document, Problem, UnreadableDocument, read_document
 from tuner.config.explain import explain
 from tuner.config.outline import Outline
+from tuner.config.read_workloads import ReadWorkloads
 from tuner.config.study import StudyFile
+from tuner.config.workload_files import WorkloadFiles
 from tuner.errors import StudyFileError
 
 MAX_PROBLEMS: Final = 100
@@ -37,11 +39,17 @@ def load_study(path: Path) -> StudyFile:
         study = None
         problems += explain(error, StudyFile, content.content)
     outline = Outline(content.content)
-    problems += check_figures(outline)
-    problems += check_settings(outline)
+    files = WorkloadFiles(path.absolute().parent)
+    workloads = ReadWorkloads.read(outline, files)
+    problems += workloads.problems
+    problems += check_figures(outline, workloads.values)
+    problems += check_quality_text(outline, files)
+    problems += check_settings(outline, workloads.values)
     if problems or study is None:
         raise _failure(path, content, problems)
     study._folder = path.absolute().parent
+    study._files = files
+    study._workloads = tuple(workloads.values.values())
     return study
 
 

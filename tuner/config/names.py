@@ -16,6 +16,8 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WORKLOAD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
 _MAX_NAME: Final = 64
+_TAKEN: Final = ("baseline", "quality")
+"""What workloads may not be called: constraints have other uses for it."""
 _MAX_VARIABLE: Final = 128
 
 
@@ -85,10 +87,10 @@ def _check_label(name: str) -> str:
 
 
 def _check_workload(name: str) -> str:
-    if not _WORKLOAD.fullmatch(name) or len(name) > _MAX_NAME or name == "baseline":
+    if not _WORKLOAD.fullmatch(name) or len(name) > _MAX_NAME or name in _TAKEN:
         raise ValueError(
             f"not a usable workload name: letters, digits and _ with single hyphens, starting with a letter, "
-            f"at most {_MAX_NAME} characters, and not 'baseline'; constraints refer to it"
+            f"at most {_MAX_NAME} characters, and not 'baseline' or 'quality'; constraints refer to them"
         )
     return name
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
+from tuner.config.container import ContainerSpec
 from tuner.config.names import ArgumentName, EnvironmentName, FlagName, did_you_mean, one_of
-from tuner.config.section import ScalarValue, Section, Text, describe
+from tuner.config.section import ScalarValue, Section, Text, describe, list_to_tuple
 from tuner.model import Direction, Objective
 
 PathText = Text
@@ -148,10 +149,7 @@ SourceSpec = Annotated[
 ]
 
 
-class CmakeBuild(Section):
-    """Compile llama-server with cmake."""
-
-    backend: Literal["cmake"] = Field(default="cmake", description="cmake: compile the source.")
+class _CompiledBuild(Section):
     flags: Mapping[FlagName, ScalarValue] = Field(
         default_factory=dict,
         description="CMake variables that every build has; true and false are ON and OFF.",
@@ -163,15 +161,74 @@ class CmakeBuild(Section):
         default=None, ge=1, le=1024, description="Compilers at a time. Default: one for each CPU."
     )
 
+
+class CmakeBuild(_CompiledBuild):
+    """Compile llama-server with cmake."""
+
+    backend: Literal["cmake"] = Field(default="cmake", description="cmake: compile the source.")
+
     @field_validator("backend", mode="before")
     @classmethod
     def _available(cls, backend: Any) -> Any:
-        if backend == "docker":
-            raise ValueError("'docker' is not available in this version yet; use cmake or prebuilt")
         if backend != "cmake":
-            hint = did_you_mean(backend, ["cmake", "prebuilt"]) if isinstance(backend, str) else ""
-            raise ValueError(f"{describe(backend)} is not a backend; use cmake or prebuilt{hint}")
+            hint = did_you_mean(backend, _BACKENDS) if isinstance(backend, str) else ""
+            raise ValueError(f"{describe(backend)} is not a backend; use {one_of(_BACKENDS)}{hint}")
         return backend
+
+
+_IMAGE_REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
+_DEBIAN_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
+
+
+def _check_reference(value: str) -> str:
+    if not _IMAGE_REFERENCE.fullmatch(value):
+        raise ValueError(f"{value!r} is not an image; write it as `docker pull` takes it")
+    return value
+
+
+def _check_package(value: str) -> str:
+    if not _DEBIAN_PACKAGE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a package; write its name as `apt-get install` takes it")
+    return value
+
+
+ImageReference = Annotated[Text, AfterValidator(_check_reference)]
+DebianPackage = Annotated[Text, AfterValidator(_check_package)]
+
+
+class DockerBuild(_CompiledBuild):
+    """Compile llama-server as an image; its servers run in containers."""
+
+    backend: Literal["docker"] = Field(description="docker: compile an image through the engine's BuildKit.")
+    image: Literal["cpu", "gpu"] | None = Field(
+        default=None,
+        description="Which image: docker/Dockerfile.llama-cpu or docker/Dockerfile.llama-gpu. Default: gpu"
+        " when the flags have `GGML_CUDA: true`, cpu otherwise.",
+    )
+    build_image: ImageReference | None = Field(
+        default=None, description="The image to compile in. Default: the Dockerfile's."
+    )
+    runtime_image: ImageReference | None = Field(
+        default=None, description="The image to run in. Default: the Dockerfile's."
+    )
+    build_packages: Annotated[tuple[DebianPackage, ...] | None, BeforeValidator(list_to_tuple)] = Field(
+        default=None,
+        description="Packages that apt installs for compiling; [] when the image has them, which needs no"
+        " network. Default: the Dockerfile's.",
+    )
+    runtime_packages: Annotated[tuple[DebianPackage, ...] | None, BeforeValidator(list_to_tuple)] = Field(
+        default=None,
+        description="Packages that apt installs for running; [] when the image has them. Default: the"
+        " Dockerfile's.",
+    )
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is the GPU image."""
+        if self.image is not None:
+            return self.image == "gpu"
+        said = self.flags.get("GGML_CUDA", False)
+        return said is True or str(said).upper() in ("ON", "1", "TRUE", "YES")
 
 
 class PrebuiltBuild(Section):
@@ -183,16 +240,19 @@ class PrebuiltBuild(Section):
     )
 
 
+_BACKENDS: Final = ("cmake", "docker", "prebuilt")
+
+
+def _build_kind(value: Any) -> str:
+    backend = value.get("backend") if isinstance(value, dict) else getattr(value, "backend", None)
+    return f"({backend})" if backend in _BACKENDS[1:] else "(cmake)"
+
+
 BuildSpec = Annotated[
-    Annotated[CmakeBuild, Tag("(cmake)")] | Annotated[PrebuiltBuild, Tag("(prebuilt)")],
-    Discriminator(
-        lambda value: (
-            "(prebuilt)"
-            if isinstance(value, PrebuiltBuild)
-            or (isinstance(value, dict) and value.get("backend") == "prebuilt")
-            else "(cmake)"
-        )
-    ),
+    Annotated[CmakeBuild, Tag("(cmake)")]
+    | Annotated[DockerBuild, Tag("(docker)")]
+    | Annotated[PrebuiltBuild, Tag("(prebuilt)")],
+    Discriminator(_build_kind),
 ]
 
 
@@ -219,6 +279,9 @@ class ServeSpec(Section):
         gt=0,
         le=86_400,
         description="Seconds after which a server that is not ready has failed.",
+    )
+    container: ContainerSpec | None = Field(
+        default=None, description="With `backend: docker`: what every server's container gets."
     )
 
 
@@ -264,12 +327,32 @@ _LATER_SAMPLERS: Final = ("gp", "cmaes", "nsga2", "nsga3", "qmc", "grid")
 class ConfirmSpec(Section):
     """How the winner is proved."""
 
+    finalists: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="The most configurations that are launched afresh beside the baselines: the best of the "
+        "search and those within noise of it.",
+    )
     launches: int = Field(
-        default=2,
-        ge=2,
+        default=12,
+        ge=3,
         le=100,
-        description="Launches of the best configuration and of the baseline, interleaved, after the search. "
-        "Two launches differ as much as two configurations may, so one proves nothing.",
+        description="The most launches of each finalist and each baseline, interleaved, after the search. "
+        "They end earlier when the answer is sure. Twelve find a gain of 10 % where launches differ by 4 %; "
+        "fewer than three prove nothing.",
+    )
+
+
+class AnchorSpec(Section):
+    """How drift of the host is noticed."""
+
+    every: int = Field(
+        default=5,
+        ge=0,
+        le=10_000,
+        description="Measure the default baseline again after so many measured trials, once that takes at "
+        "most a fifth of the time that they took. Trials between two that disagree are repeated. 0: never.",
     )
 
 
@@ -292,8 +375,11 @@ class SearchSpec(Section):
         le=100_000,
         description="Random trials before tpe begins to learn. Default: Optuna's, 10.",
     )
+    anchors: AnchorSpec = Field(
+        default_factory=AnchorSpec, description="How drift of the host is noticed during the search."
+    )
     confirm: ConfirmSpec = Field(
-        default_factory=ConfirmSpec, description="How the winner is measured again against the baseline."
+        default_factory=ConfirmSpec, description="How the winner is proved on fresh launches."
     )
 
     @field_validator("sampler", mode="before")

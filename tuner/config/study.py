@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
+from tuner.config.layers import LAYERS
 from tuner.config.names import Label
-from tuner.config.parameters import SpaceSpec
+from tuner.config.parameters import SpaceSpec, ValuesSpec
+from tuner.config.quality import DEFAULT_LIMIT, QualityChoice, QualitySpec, changes_results
 from tuner.config.section import Section, describe, list_to_tuple
 from tuner.config.sections import (
     BaselineSpec,
@@ -18,13 +20,15 @@ from tuner.config.sections import (
     CmakeBuild,
     ModelSpec,
     ObjectiveSpec,
+    PrebuiltBuild,
     SearchSpec,
     ServeSpec,
     SourceSpec,
 )
+from tuner.config.workload_files import WorkloadFiles
 from tuner.config.workloads import WorkloadSpec
 from tuner.expression import Expression, parse
-from tuner.model import Objective, Settings, TrialConfig, Workload, digest
+from tuner.model import QUALITY, Objective, QualityPlan, Settings, TrialConfig, Workload, digest
 
 VERSION: Final = 1
 DEFAULT_BASELINE: Final = "default"
@@ -63,6 +67,12 @@ class StudyFile(Section):
         description="Comparisons over WORKLOAD.FIGURE that the best trial must satisfy; `baseline` stands "
         "for the same figure of the default baseline.",
     )
+    quality: QualityChoice | None = Field(
+        default=None,
+        description="How far answers may be from the reference's. Default: judged, with a limit, when the "
+        "space or a "
+        "baseline holds something that changes results, such as a KV cache's type; off: never.",
+    )
     search: SearchSpec = Field(default_factory=SearchSpec, description="Budget and method of the search.")
     prefer: str | None = Field(
         default=None,
@@ -71,6 +81,8 @@ class StudyFile(Section):
     )
 
     _folder: Path = PrivateAttr(default_factory=Path)
+    _files: WorkloadFiles = PrivateAttr(default_factory=lambda: WorkloadFiles(Path()))
+    _workloads: tuple[Workload, ...] = PrivateAttr(default=())
 
     @field_validator("version", mode="before")
     @classmethod
@@ -90,12 +102,16 @@ class StudyFile(Section):
     def content_hash(self) -> str:
         """64 hex digits over everything but comments, formatting, key order and budgets.
 
-        A key that holds its default counts as absent, so that a newer tuner with further keys still knows
-        the study; a default therefore changes only together with `version`.
+        Of a file that a workload or `quality` names, the content counts and not its path. A key that holds
+        its default counts as absent, so that a newer tuner with further keys still knows the study; a default
+        therefore changes only together with `version`.
         """
         content = self.model_dump(
             mode="json", exclude_defaults=True, exclude={"search": {"trials", "hours"}, "version": True}
         )
+        content["workloads"] = [_with_digests(workload, self._files) for workload in content["workloads"]]
+        if self.quality is not None and self.quality.text is not None:
+            content["quality"]["text"] = self._files.digest(self.quality.text)
         if not content.get("search"):
             content.pop("search", None)
         return digest(f"study-file-{self.version}", json.dumps(content, sort_keys=True))
@@ -103,7 +119,7 @@ class StudyFile(Section):
     @property
     def fixed(self) -> TrialConfig:
         """What every trial has."""
-        flags = self.build.flags if isinstance(self.build, CmakeBuild) else {}
+        flags = {} if isinstance(self.build, PrebuiltBuild) else self.build.flags
         return TrialConfig(
             build=Settings(flags), env=Settings(self.serve.env), args=Settings(self.serve.args)
         )
@@ -128,7 +144,12 @@ class StudyFile(Section):
     @property
     def workload_values(self) -> tuple[Workload, ...]:
         """The workloads as the stages take them."""
-        return tuple(workload.to_model() for workload in self.workloads)
+        return self._workloads
+
+    @property
+    def workload_files(self) -> Mapping[str, bytes]:
+        """What is in the files that workloads name, by their paths as written."""
+        return self._files.contents
 
     @property
     def objective_values(self) -> tuple[Objective, ...]:
@@ -137,10 +158,55 @@ class StudyFile(Section):
 
     @property
     def constraint_expressions(self) -> tuple[Expression, ...]:
-        """The constraints, parsed."""
-        return tuple(parse(text) for text in self.constraints)
+        """The constraints, parsed; with the default limit of quality where that stands."""
+        return tuple(parse(text) for text in (*self.constraints, *self._default_limits))
+
+    @property
+    def quality_plan(self) -> QualityPlan | None:
+        """How quality is judged; None: it is not."""
+        if self.quality is not None:
+            spec = self.quality
+            text = None if spec.text is None else str(self.resolve(spec.text))
+            return spec.to_model(text) if spec.judge else None
+        asked = self._names_quality or self.result_changers
+        return QualitySpec().to_model(None) if asked else None
+
+    @property
+    def result_changers(self) -> tuple[str, ...]:
+        """What the space and the baselines vary that changes a server's answers, by full names."""
+        found: dict[str, None] = {}
+        for layer in LAYERS:
+            for name, spec in getattr(self.space, layer).items():
+                values = spec.values if isinstance(spec, ValuesSpec) else (spec.low, spec.high)
+                if changes_results(layer, name, values):
+                    found[f"space.{layer}.{name}"] = None
+            for label, baseline in self.baselines.items():
+                for name, value in getattr(baseline, layer).items():
+                    if changes_results(layer, name, [value]):
+                        found[f"baselines.{label}.{layer}.{name}"] = None
+        return tuple(found)
+
+    @property
+    def _names_quality(self) -> bool:
+        named = {name for text in self.constraints for name in parse(text).names}
+        named |= {objective.figure for objective in self.objective_values}
+        return any(name.startswith(f"{QUALITY}.") for name in named)
+
+    @property
+    def _default_limits(self) -> tuple[str, ...]:
+        return () if self.quality_plan is None or self._names_quality else (DEFAULT_LIMIT,)
 
     @property
     def require_expressions(self) -> tuple[Expression, ...]:
         """The relations between settings, parsed."""
         return tuple(parse(text) for text in self.space.require)
+
+
+def _with_digests(content: Any, files: WorkloadFiles) -> Any:
+    """A workload's content with what its files hold in the place of their paths."""
+    if not isinstance(content, dict):
+        return content
+    return {
+        key: files.digest(value) if key == "file" else _with_digests(value, files)
+        for key, value in content.items()
+    }

@@ -174,14 +174,16 @@ def test_conditions_on_ranges(tmp_path: Path) -> None:
         assert (problems(tmp_path, text) == []) is expected, (kind, value)
 
 
-def test_text_workloads_are_not_blamed_for_speculation(tmp_path: Path) -> None:
-    text = changed(
-        ("{mlock: true}", "{spec-type: ngram-mod}"),
-        ("kind: closed-loop, clients: 4", "kind: text, clients: 4"),
-    )
-    found = problems(tmp_path, text)
-    assert any("'text' is not available in this version" in line for line in found)
-    assert not any("speculative" in line for line in found)
+def test_speculation_needs_text_in_every_workload(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("What is a llama?\nAnd an alpaca?\n")
+    speculating = ("{mlock: true}", "{spec-type: ngram-mod}")
+    own = ("prompt_tokens: 128", "prompts: {file: prompts.txt}")
+    found = problems(tmp_path, changed(speculating))
+    assert len(found) == 1
+    assert "cannot be judged under 'chat' or 'load'" in found[0]
+    one = changed(speculating).replace(*own, 1)
+    assert "cannot be judged under 'load'" in problems(tmp_path, one)[0]
+    assert problems(tmp_path, changed(speculating, own)) == []
 
 
 def test_a_malformed_parameter_hides_no_other_problem(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def test_converters(tmp_path: Path) -> None:
         Objective(figure="load.output_tokens_per_s", direction=Direction.MAXIMIZE),
     )
     assert [str(expression) for expression in study.constraint_expressions] == [
-        "chat.ttft_p50_s <= 1.2 * baseline"
+        "chat.ttft_p50_s <= 1.2 * baseline",
+        "quality.mean_kld <= 0.01",  # cache-type-v is searched
     ]
     assert [str(expression) for expression in study.require_expressions] == ["ubatch-size <= batch-size"]
 
