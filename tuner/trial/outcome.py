@@ -15,6 +15,7 @@ class Durations:
     build_s: float = 0.0
     launch_s: float = 0.0
     measure_s: float = 0.0
+    quality_s: float = 0.0
     total_s: float = 0.0
 
 

@@ -1,10 +1,11 @@
-"""Runs one configuration: plan, build, launch, warm up, measure, score."""
+"""Runs one configuration: plan, build, judge its quality, launch, warm up, measure, score."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,17 +19,21 @@ from tuner.model import (
     LaunchSpec,
     LoadRun,
     Measurement,
+    ProbeSeries,
+    QualityFound,
     Reason,
     Repetition,
     RequestStatus,
+    Roof,
     Score,
-    ServerCounters,
     ServerInfo,
     Settings,
     TrialConfig,
     Workload,
 )
+from tuner.probe.base import NoProbe, Probe, Subject
 from tuner.trial.outcome import Durations, Outcome
+from tuner.trial.repeating import Repeating, ServerProbe
 from tuner.trial.state import Event, TrialState, next_state
 
 _EXIT_GRACE_S = 3.0
@@ -61,20 +66,28 @@ class ArtifactProvider(Protocol):
         ...
 
 
-class ServerProbe(Protocol):
-    """What is read of a running server besides its answers."""
+class QualityCheck(Protocol):
+    """How far a configuration's answers are from the reference's."""
 
-    def counters(self, base_url: str) -> ServerCounters | None:
-        """/metrics now; None when it cannot be read."""
+    def check(self, config: TrialConfig, folder: Path) -> QualityFound:
+        """Its files go to `folder`. Raises TrialError for the configuration's fault, UserError, HostError."""
         ...
 
-    def wait_idle(self, base_url: str) -> None:
-        """Return when no request is in flight, or when waiting longer is no use."""
+    def close(self) -> None:
+        """Remove what it keeps only while trials run."""
         ...
 
 
 Scorer = Callable[[Measurement, Score | None], Score]
 """Measurement and the default baseline's score in; raises TrialError when an objective has no value."""
+
+
+Judge = Callable[[QualityFound, Score | None], Score]
+"""Like `Scorer`, of the constraints that quality alone decides; the score has no objectives."""
+
+
+def _nothing_judged(found: QualityFound, _baseline: Score | None) -> Score:
+    return Score(figures=found.figures, objectives=(), constraints=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +99,17 @@ class Stages:
     generator: LoadGenerator
     probe: ServerProbe
     score: Scorer
+    hardware: Probe = field(default_factory=NoProbe)
+    """Watches GPUs and host during every repetition."""
+    roof: Callable[[Settings, tuple[ProbeSeries, ...]], Roof | str] = lambda _args, _probes: ""
+    """What bounds decoding under these server arguments on the devices seen to serve, or why not known."""
     clock: Clock
     inspect: Callable[[Artifact], None]
     """Called with the build of every trial before it is launched: what a study checks of its binaries."""
+    quality: QualityCheck | None = None
+    """None: quality is not judged."""
+    judge: Judge = _nothing_judged
+    """What can be said of a configuration before it is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +155,19 @@ class TrialRunner:
         baseline: Score | None,
         on_progress: ProgressSink,
         launches: int = 1,
+        as_deployed: bool = False,
+        reject_early: bool = True,
     ) -> Outcome:
         """Measure `config`; its files go to `folder`, which exists.
 
+        `reject_early`: one whose quality breaks a constraint is not measured any more.
+
+        `as_deployed` launches the server with exactly the arguments that an export of it has.
         `seed` decides the prompts: every trial has its own, so that no cache can answer. A TrialError becomes
         an outcome; HostError and KeyboardInterrupt pass through, with everything stopped.
         """
-        return _Run(self._stages, self._bench, config, folder, seed, baseline, on_progress).outcome(launches)
+        run = _Run(self._stages, self._bench, config, folder, seed, baseline, on_progress, as_deployed)
+        return run.outcome(launches, reject_early=reject_early)
 
 
 class _Run:
@@ -155,6 +182,7 @@ class _Run:
         seed: int,
         baseline: Score | None,
         on_progress: ProgressSink,
+        as_deployed: bool,
     ) -> None:
         self._stages = stages
         self._bench = bench
@@ -163,16 +191,21 @@ class _Run:
         self._seed = seed
         self._baseline = baseline
         self._on_progress = on_progress
+        self._as_deployed = as_deployed
         self._state = TrialState.PENDING
         self._artifact: Artifact | None = None
         self._server: ServerInfo | None = None
         self._repetitions: list[Repetition] = []
-        self._build_s = self._launch_s = self._measure_s = 0.0
+        self._quality = QualityFound(figures={})
+        self._build_s = self._launch_s = self._measure_s = self._quality_s = 0.0
         self._started_s = stages.clock.monotonic_s()
 
-    def outcome(self, launches: int) -> Outcome:
+    def outcome(self, launches: int, *, reject_early: bool) -> Outcome:
         try:
             artifact = self._build()
+            rejected = self._check_quality(reject=reject_early)
+            if rejected is not None:
+                return rejected
             for launch in range(launches):
                 self._launch_and_measure(artifact, launch)
             return self._scored()
@@ -192,6 +225,17 @@ class _Run:
         self._stages.inspect(self._artifact)
         return self._artifact
 
+    def _check_quality(self, *, reject: bool) -> Outcome | None:
+        """Judge what needs no load; an outcome when that is the end."""
+        check = self._stages.quality
+        if check is None:
+            return None
+        self._advance(Event.CHECK)
+        with self._timed("_quality_s"):
+            self._quality = check.check(self._config, self._folder)
+        score = self._stages.judge(self._quality, self._baseline)
+        return self._refused(score) if reject and not score.feasible else None
+
     def _launch_and_measure(self, artifact: Artifact, launch: int) -> None:
         self._advance(Event.LAUNCH)
         spec = LaunchSpec(
@@ -200,6 +244,9 @@ class _Run:
             args=self._config.args,
             env=self._config.env,
             context_per_request=self._bench.context_per_request,
+            caches_off=not any(workload.caches for workload in self._bench.workloads),
+            as_deployed=self._as_deployed,
+            trial=self._folder.name,
             log=self._folder / ("server.log" if launch == 0 else f"server-{launch}.log"),
             ready_timeout_s=self._bench.ready_timeout_s,
         )
@@ -217,28 +264,33 @@ class _Run:
             vocab_size=self._bench.vocab_size,
             first_token=self._bench.first_token,
         )
+        env = self._config.env
+        visible = env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+        repeating = Repeating(
+            generator=self._stages.generator,
+            server=self._stages.probe,
+            hardware=self._stages.hardware,
+            clock=self._stages.clock,
+            target=target,
+            subject=Subject(
+                server_pid=server.info.pid, visible_gpus=None if visible is None else str(visible)
+            ),
+            check=lambda run: self._check(server, run),
+            find_roof=lambda probes: self._stages.roof(self._config.args, probes),
+        )
         # One seed for each load run: (trial, launch, workload, repetition) never repeats within a study.
         seed = ((self._seed * 64 + launch) * 64 + position) * 1024
         self._advance(Event.WARM_UP, workload.name)
-        self._check(server, self._stages.generator.warm_up(workload, target, seed))
+        warmed = repeating.warm_up(workload, seed)
         self._advance(Event.MEASURE, workload.name)
-        for index in range(workload.repetitions):
-            self._stages.probe.wait_idle(target.base_url)
-            before = self._stages.probe.counters(target.base_url)
-            run = self._stages.generator.run(
-                workload,
-                target,
-                seed + index + 1,
-                lambda done, total: self._report(workload.name, done=done, total=total),
-            )
-            self._check(server, run)
-            self._stages.probe.wait_idle(target.base_url)
-            after = self._stages.probe.counters(target.base_url)
-            self._repetitions.append(
-                Repetition(
-                    workload=workload.name, launch=launch, index=index, run=run, before=before, after=after
-                )
-            )
+        for repetition in repeating.repetitions(
+            workload,
+            warmed,
+            launch=launch,
+            seed=seed,
+            on_request=lambda done, total: self._report(workload.name, done=done, total=total),
+        ):
+            self._repetitions.append(repetition)
 
     def _check(self, server: RunningServer, run: LoadRun) -> None:
         """Raise when the server is gone, its log spoils the figures, or nothing came back."""
@@ -271,10 +323,13 @@ class _Run:
         if score.feasible:
             self._advance(Event.COMPLETE)
             return self._ended(score=score)
+        return self._refused(score)
+
+    def _refused(self, score: Score) -> Outcome:
+        """The end of a configuration that breaks a constraint."""
         self._advance(Event.REFUSE)
-        broken = [constraint.expression for constraint in score.constraints if not constraint.holds]
         return self._ended(
-            reason=Reason.CONSTRAINT, message=f"does not hold: {'; '.join(broken)}", score=score
+            reason=Reason.CONSTRAINT, message=f"does not hold: {'; '.join(score.broken)}", score=score
         )
 
     def _measurement(self) -> Measurement:
@@ -283,6 +338,8 @@ class _Run:
             build_s=self._build_s,
             launch_s=self._launch_s,
             measure_s=self._measure_s,
+            extra=self._quality.figures,
+            notes=self._quality.flags,
         )
 
     def _ended(
@@ -300,6 +357,7 @@ class _Run:
                 build_s=self._build_s,
                 launch_s=self._launch_s,
                 measure_s=self._measure_s,
+                quality_s=self._quality_s,
                 total_s=self._stages.clock.monotonic_s() - self._started_s,
             ),
         )

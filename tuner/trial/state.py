@@ -12,6 +12,8 @@ class TrialState(StrEnum):
 
     PENDING = "pending"
     BUILDING = "building"
+    CHECKING = "checking"
+    """Its quality is compared with the reference's."""
     LAUNCHING = "launching"
     WARMING_UP = "warming-up"
     MEASURING = "measuring"
@@ -26,6 +28,7 @@ class Event(StrEnum):
     """What happens to a trial."""
 
     BUILD = "build"
+    CHECK = "check"
     LAUNCH = "launch"
     WARM_UP = "warm-up"
     MEASURE = "measure"
@@ -49,7 +52,12 @@ _ENDS = {
 
 TRANSITIONS: dict[TrialState, dict[Event, TrialState]] = {
     TrialState.PENDING: {Event.BUILD: TrialState.BUILDING, **_ENDS},
-    TrialState.BUILDING: {Event.LAUNCH: TrialState.LAUNCHING, **_ENDS},
+    TrialState.BUILDING: {
+        Event.CHECK: TrialState.CHECKING,
+        Event.LAUNCH: TrialState.LAUNCHING,
+        **_ENDS,
+    },
+    TrialState.CHECKING: {Event.LAUNCH: TrialState.LAUNCHING, **_ENDS},
     TrialState.LAUNCHING: {Event.WARM_UP: TrialState.WARMING_UP, **_ENDS},
     TrialState.WARMING_UP: {Event.MEASURE: TrialState.MEASURING, **_ENDS},
     TrialState.MEASURING: {
