@@ -1,19 +1,25 @@
 """The run loop: ask and tell on an Optuna study, with baselines before and a confirmation after."""
 
+from tuner.study.answer import Answer, Outcome, find_answer
 from tuner.study.budget import Budget, charged, counts
-from tuner.study.confirmation import Confirmation, evaluate
+from tuner.study.confirmation import Confirmation, Finalist, Proof
 from tuner.study.events import SilentWatcher, Snapshot, Watcher
 from tuner.study.loop import StudyRun
 from tuner.study.plan import StudyPlan, StudyResult, Workbench
-from tuner.study.ranking import best_record, pareto_front
+from tuner.study.ranking import best_record, pareto_front, preferred_position
 from tuner.study.samplers import SAMPLERS, make_sampler
-from tuner.study.summary import DEFAULT_BASELINE, Status, Summary, status_of, summarize
+from tuner.study.sentences import is_proven, outcome_sentence, standing_sentence
+from tuner.study.summary import DEFAULT_BASELINE, Status, Summary, rejected, status_of, summarize
 
 __all__ = [
     "DEFAULT_BASELINE",
     "SAMPLERS",
+    "Answer",
     "Budget",
     "Confirmation",
+    "Finalist",
+    "Outcome",
+    "Proof",
     "SilentWatcher",
     "Snapshot",
     "Status",
@@ -26,9 +32,14 @@ __all__ = [
     "best_record",
     "charged",
     "counts",
-    "evaluate",
+    "find_answer",
+    "is_proven",
     "make_sampler",
+    "outcome_sentence",
     "pareto_front",
+    "preferred_position",
+    "rejected",
+    "standing_sentence",
     "status_of",
     "summarize",
 ]

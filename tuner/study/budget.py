@@ -21,9 +21,12 @@ def counts(record: TrialRecord) -> bool:
     """Whether a trial is charged to the budget.
 
     Proposals that cost nothing are not: those that share an earlier measurement or break a `require`.
-    Nor are those that the host spoiled: they are tried again.
+    Nor are those that the host spoiled: they are tried again. Nor are repeats of trials that were measured
+    while the host drifted: those were charged already.
     """
-    if record.reused_from is not None or record.reason is Reason.REQUIREMENT:
+    if record.reused_from is not None or record.repeat_of is not None:
+        return False
+    if record.reason is Reason.REQUIREMENT:
         return False
     return record.reason is None or record.reason.blame is Blame.CONFIGURATION
 

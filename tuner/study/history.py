@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from tuner.model import TrialConfig
-from tuner.storage import StudyStore, TrialRecord
-from tuner.study.answer import Answer, find_answer
+from tuner.model import Figure, Score, TrialConfig
+from tuner.stats import median
+from tuner.storage import DriftWindow, ProofTerms, StudyStore, TrialRecord, mark_drifted
+from tuner.study.answer import make_session
 from tuner.study.budget import charged
+from tuner.study.checkpoints import current_level
+from tuner.study.confirmation import Session
 from tuner.study.events import Snapshot
 from tuner.study.plan import StudyPlan
 from tuner.study.ranking import best_record
-from tuner.study.records import spoiled_by_host
+from tuner.study.records import score_of, spoiled_by_host
 from tuner.study.summary import DEFAULT_BASELINE
 from tuner.trial.runner import Progress
+
+_CONFIRMATION_SHARE = 1 / 3
+"""Of the hours, the most that the search leaves to the confirmation, which seldom needs all its launches."""
 
 
 class History:
@@ -25,6 +32,12 @@ class History:
         self._known: dict[str, TrialRecord] = {}
         self.baselines: dict[str, TrialRecord] = {}
         self.trials: list[TrialRecord] = []
+        self.anchors: dict[str, TrialRecord] = dict(store.anchors())
+        self.drifts: list[DriftWindow] = list(store.drifts())
+        self.confirmation_left: int | None = None
+        """Launches that the confirmation has left at most; None before it."""
+        self.confirmation_spans_s: list[float] = []
+        """What its launches in this run have taken."""
         for name, record in store.baselines().items():
             self.add_baseline(name, record)
         for record in store.trials():
@@ -40,9 +53,25 @@ class History:
         self.trials.append(record)
         self._learn(record)
 
+    def add_anchor(self, key: str, record: TrialRecord) -> None:
+        """A launch of a drift anchor that has been stored."""
+        self.anchors[key] = record
+
+    def learn_drift(self, window: DriftWindow) -> tuple[str, ...]:
+        """The host drifted: the labels of the trials that are to be measured again because of it."""
+        before = {record.label for record in self.to_repeat()}
+        self.drifts.append(window)
+        self.trials = list(mark_drifted(self.trials, [window]))
+        to_repeat = self.to_repeat()
+        for record in to_repeat:
+            self._known.pop(record.identity, None)
+        return tuple(record.label for record in to_repeat if record.label not in before)
+
     def _learn(self, record: TrialRecord) -> None:
         """Later proposals with this identity need not be run: they would tell nothing new."""
-        if record.identity and not spoiled_by_host(record) and record.reused_from is None:
+        if not record.identity or spoiled_by_host(record) or record.reused_from is not None:
+            return
+        if not record.drifted or record.repeat_of is not None:
             self._known.setdefault(record.identity, record)
 
     @property
@@ -62,14 +91,67 @@ class History:
         """How often the host, a kill or an interruption ended this configuration."""
         return sum(record.config == config and spoiled_by_host(record) for record in self.trials)
 
-    def answer(self, stored: Mapping[str, TrialRecord]) -> Answer:
-        """What to deploy so far; `stored` are the confirmation launches by their keys."""
-        records = (*self.baselines.values(), *self.trials)
-        return find_answer(self.default, records, stored, self._plan.objectives, self._plan.prefer)
+    # --- drift -------------------------------------------------------------------------------------
+
+    def to_repeat(self) -> tuple[TrialRecord, ...]:
+        """Drifted trials that have not been measured again. A repeat is not repeated."""
+        repeated = self.superseded()
+        return tuple(
+            record
+            for record in self.trials
+            if record.drifted
+            and record.reused_from is None
+            and record.repeat_of is None
+            and record.label not in repeated
+        )
+
+    def superseded(self) -> set[str]:
+        """Labels of the trials that were measured again, and of those that share such a measurement."""
+        again = {
+            record.repeat_of for record in self.trials if record.repeat_of and not spoiled_by_host(record)
+        }
+        return {r.label for r in self.trials if r.label in again or (r.reused_from in again and r.drifted)}
+
+    def repeats(self, identity: str) -> str | None:
+        """The label of the drifted trial that a measurement of `identity` now would repeat."""
+        return next((record.label for record in self.to_repeat() if record.identity == identity), None)
+
+    def reference(self) -> Score | None:
+        """What `baseline` means in a constraint; None while the default baseline is not measured.
+
+        Of each figure the median over the default baseline and its anchors, since the host last changed: one
+        launch alone may have been lucky.
+        """
+        if self.default is None:
+            return None
+        level = current_level(self.default, self.anchors, self.drifts)
+        figures = {}
+        for name, figure in level[-1].figures.items():
+            values = [
+                value for r in level if name in r.figures and (value := r.figures[name].value) is not None
+            ]
+            figures[name] = Figure(value=median(values), samples=tuple(values)) if values else figure
+        return replace(score_of(self.default), figures=figures)
+
+    # --- what is to come ---------------------------------------------------------------------------
+
+    def session(self, stored: Mapping[str, TrialRecord], terms: ProofTerms) -> Session:
+        """The confirmation of what leads the search; `stored` are all confirmation launches by their keys."""
+        proof = replace(self._plan.proof, terms=terms)
+        ordered = {name: self.baselines[name] for name, _ in self._plan.baselines if name in self.baselines}
+        return make_session(ordered, self.trials, stored, proof)
 
     def confirmation_s(self) -> float:
-        """What the confirmation is expected to take, from what trials have taken."""
-        return 2 * self._plan.confirm_launches * (self._mean_measured_s() or 0.0)
+        """What the confirmation still takes at most, from what trials, or its own launches, have taken."""
+        if self.confirmation_left is not None:
+            spans = self.confirmation_spans_s
+            return self.confirmation_left * (
+                sum(spans) / len(spans) if spans else self._mean_measured_s() or 0.0
+            )
+        contenders = self._plan.proof.terms.finalists + len(self.baselines)
+        most_s = contenders * self._plan.proof.terms.launches * (self._mean_measured_s() or 0.0)
+        hours = self._plan.budget.hours
+        return most_s if hours is None else min(most_s, _CONFIRMATION_SHARE * hours * 3600)
 
     def snapshot(self, label: str, progress: Progress, elapsed_s: float) -> Snapshot:
         """Where the study is, `elapsed_s` into its budget."""

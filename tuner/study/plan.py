@@ -9,7 +9,9 @@ from typing import Protocol
 
 from tuner.model import Objective, Score, TrialConfig
 from tuner.space import Space
+from tuner.stats import Spread
 from tuner.study.budget import Budget
+from tuner.study.confirmation import Proof
 from tuner.trial import Outcome
 from tuner.trial.runner import ProgressSink
 
@@ -32,8 +34,12 @@ class Workbench(Protocol):
         seed: int,
         baseline: Score | None,
         on_progress: ProgressSink,
+        as_deployed: bool = False,
     ) -> Outcome:
-        """Measure `config`, with its files in `folder`. Raises UserError, HostError."""
+        """Measure `config`, with its files in `folder`; `as_deployed`: with exactly what an export has.
+
+        Raises UserError, HostError.
+        """
         ...
 
     def versions(self) -> Mapping[str, str]:
@@ -46,15 +52,26 @@ class StudyPlan:
     """What a study is, independent of how far it has come."""
 
     space: Space
-    objectives: tuple[Objective, ...]
-    prefer: str | None
     baselines: tuple[tuple[str, TrialConfig], ...]
     """`default` first."""
     sampler: str
     startup_trials: int
     seed: int
-    confirm_launches: int
+    proof: Proof
+    """Objectives and which of them decides, and how the answer is proven."""
+    anchor_every: int
+    """Measured trials between drift anchors; 0: none."""
+    spread: Spread | None
+    """How much launches differ on this host, where it was calibrated."""
     budget: Budget
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return self.proof.objectives
+
+    @property
+    def prefer(self) -> str | None:
+        return self.proof.prefer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

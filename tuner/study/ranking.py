@@ -16,9 +16,10 @@ def better(objective: Objective, left: float, right: float) -> bool:
 def best_record(
     records: Iterable[TrialRecord], objectives: tuple[Objective, ...], prefer: str | None
 ) -> TrialRecord | None:
-    """The best feasible record: by the only objective, or by `prefer` with several.
+    """The best record that can be trusted: by the only objective, or by `prefer` with several.
 
-    None when nothing is feasible, or when there are several objectives and no preference: then the answer
+    Trusted is what is feasible, was not bound by the client, and was not measured while the host drifted.
+    None when there is no such record, or when there are several objectives and no preference: then the answer
     is a front, not a point. Of equals the first measured wins.
     """
     position = preferred_position(objectives, prefer)
@@ -27,7 +28,7 @@ def best_record(
     objective = objectives[position]
     best: TrialRecord | None = None
     for record in records:
-        if not record.feasible:
+        if not record.trusted:
             continue
         if best is None or better(objective, record.objectives[position], best.objectives[position]):
             best = record
@@ -47,11 +48,11 @@ def preferred_position(objectives: tuple[Objective, ...], prefer: str | None) ->
 def pareto_front(
     records: Iterable[TrialRecord], objectives: tuple[Objective, ...]
 ) -> tuple[TrialRecord, ...]:
-    """Feasible records that no other beats in one objective without losing in another; reused ones once."""
+    """Trusted records that no other beats in one objective without losing in another; reused ones once."""
     candidates: list[TrialRecord] = []
     seen: set[str] = set()
     for record in records:
-        if record.feasible and record.identity not in seen:
+        if record.trusted and record.identity not in seen:
             seen.add(record.identity)
             candidates.append(record)
     return tuple(

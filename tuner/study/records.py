@@ -69,6 +69,7 @@ def record_of(
         objectives=score.objectives if score else (),
         constraints=score.constraints if score else (),
         flags=score.flags if score else (),
+        client_bound=score.client_bound if score else False,
         command=outcome.server.command if outcome.server else (),
         deploy_command=outcome.server.deploy_command if outcome.server else (),
         build_key=outcome.artifact.key if outcome.artifact else "",
@@ -93,6 +94,7 @@ def score_of(record: TrialRecord) -> Score:
         objectives=record.objectives,
         constraints=record.constraints,
         flags=record.flags,
+        client_bound=record.client_bound,
     )
 
 

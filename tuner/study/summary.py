@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tuner.model import Objective
-from tuner.storage import StudyStore, TrialRecord
-from tuner.study.answer import find_answer
+from tuner.model import Objective, Reason
+from tuner.storage import ProofTerms, StudyStore, TrialRecord
+from tuner.study.answer import Outcome, find_answer
 from tuner.study.budget import charged
-from tuner.study.confirmation import Confirmation
+from tuner.study.confirmation import Confirmation, Finalist, Proof
 from tuner.study.ranking import pareto_front
 
 DEFAULT_BASELINE = "default"
@@ -24,15 +24,26 @@ class Summary:
     name: str
     objectives: tuple[Objective, ...]
     baseline: TrialRecord | None
+    """The default one."""
+    outcome: Outcome
     best: TrialRecord | None
-    """The default baseline or the challenger; None when nothing is feasible, or several objectives have no
-    `prefer`."""
+    """A finalist that is proven better, else a baseline; None when nothing is feasible, or several objectives
+    have no `prefer`."""
+    keep: str
+    """The name of the baseline that a finalist had to beat."""
     challenger: TrialRecord | None
-    """The best feasible configuration besides the default baseline."""
+    """The finalist that won or came closest; before the confirmation the one that leads the search."""
+    finalists: tuple[Finalist, ...]
+    settled: bool
+    """Whether more launches would not change the answer."""
+    floors: Mapping[str, float]
+    """By figure, no relative difference below it is called one; absent where the host was not calibrated."""
     front: tuple[TrialRecord, ...]
     """The Pareto front with several objectives; empty with one."""
     confirmations: tuple[Confirmation, ...]
-    """The challenger against the baseline."""
+    """The challenger against every baseline, the default one's first; empty until it was launched afresh."""
+    rejected: tuple[TrialRecord, ...]
+    """Trials that were not measured because their quality breaks a constraint; reused ones not."""
     command: str | None
     """The shell command that starts the best server, without harness-only arguments."""
 
@@ -49,37 +60,66 @@ class Status:
     counts: Mapping[str, int]
     """Ended trials by state; those that shared a measurement as `reused`."""
     reasons: Mapping[str, int]
+    anchors: int
+    """Launches of drift anchors."""
+    drifts: int
+    """How often the host was found to have changed."""
+    drifted: int
+    """Trials that were measured meanwhile."""
+    client_bound: int
+    """Trials that the client was the bottleneck of."""
     elapsed_s: float
     seconds: Mapping[str, float]
-    """Where the time went: building, launching, measuring, other."""
+    """Where the time went: building, judging quality, launching, measuring, other."""
 
 
 def summarize(store: StudyStore) -> Summary:
     """Raises StorageUnavailable."""
     objectives = store.objectives
-    baselines = store.baselines()
-    records = (*baselines.values(), *store.trials())
-    baseline = baselines.get(DEFAULT_BASELINE)
-    answer = find_answer(baseline, records, store.confirmations(), objectives, store.prefer)
+    stored = store.baselines()
+    baseline = stored.get(DEFAULT_BASELINE)
+    baselines = dict(sorted(stored.items(), key=lambda item: item[0] != DEFAULT_BASELINE))
+    trials = store.trials()
+    records = (*baselines.values(), *trials)
+    terms = store.proof_terms or ProofTerms()
+    proof = Proof(objectives=objectives, prefer=store.prefer, terms=terms)
+    answer = find_answer(baselines, trials, store.confirmations(), proof)
     return Summary(
         name=store.name,
         objectives=objectives,
         baseline=baseline,
+        outcome=answer.outcome,
         best=answer.best,
+        keep=answer.keep,
         challenger=answer.challenger,
+        finalists=answer.finalists,
+        settled=answer.settled,
+        floors=terms.floors,
         front=pareto_front(records, objectives) if len(objectives) > 1 else (),
-        confirmations=answer.confirmations,
+        confirmations=next((f.confirmations for f in answer.finalists if f.record is answer.challenger), ()),
+        rejected=rejected(records),
         command=shell_command(answer.best) if answer.best else None,
+    )
+
+
+def rejected(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Those that ended before they were measured because they break a constraint; reused ones not."""
+    return tuple(
+        record
+        for record in records
+        if record.reason is Reason.CONSTRAINT and not record.measured and record.reused_from is None
     )
 
 
 def status_of(store: StudyStore) -> Status:
     """Raises StorageUnavailable."""
     records = store.trials()
-    everything = (*records, *store.baselines().values(), *store.confirmations().values())
+    outside = (store.baselines(), store.anchors(), store.confirmations())
+    everything = (*records, *(record for kind in outside for record in kind.values()))
     fresh = [record for record in everything if record.reused_from is None]
     seconds = {
         "building": sum(record.durations.build_s for record in fresh),
+        "judging quality": sum(record.durations.quality_s for record in fresh),
         "launching": sum(record.durations.launch_s for record in fresh),
         "measuring": sum(record.durations.measure_s for record in fresh),
     }
@@ -91,6 +131,10 @@ def status_of(store: StudyStore) -> Status:
         running=len(store.running()),
         counts=dict(Counter("reused" if r.reused_from else r.state.value for r in records)),
         reasons=dict(Counter(r.reason.value for r in records if r.reason and not r.reused_from)),
+        anchors=len(store.anchors()),
+        drifts=len(store.drifts()),
+        drifted=sum(record.drifted and record.reused_from is None for record in records),
+        client_bound=sum(record.client_bound and record.reused_from is None for record in records),
         elapsed_s=elapsed_s,
         seconds={**seconds, "other": max(0.0, elapsed_s - sum(seconds.values()))},
     )
@@ -98,5 +142,7 @@ def status_of(store: StudyStore) -> Status:
 
 def shell_command(record: TrialRecord) -> str:
     """The deployable command with its environment, quoted for a POSIX shell."""
+    if record.deploy_command[:2] == ("docker", "run"):
+        return shlex.join(record.deploy_command)  # a container's environment is in its options
     environment = [f"{name}={shlex.quote(str(value))}" for name, value in record.config.env.items()]
     return " ".join([*environment, shlex.join(record.deploy_command)])

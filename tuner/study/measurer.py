@@ -1,0 +1,103 @@
+"""Measures one configuration for a study, and keeps its time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from tuner.clock import Clock
+from tuner.errors import HostError
+from tuner.model import TrialConfig
+from tuner.storage import StudyFolder, StudyStore, TrialRecord, write_trial
+from tuner.study.events import Watcher
+from tuner.study.history import History
+from tuner.study.plan import StudyPlan, Workbench
+from tuner.study.records import record_of, spoiled_by_host, versions_of
+
+logger = logging.getLogger(__name__)
+
+
+class Measurer:
+    """What baselines, trials, anchors and confirmation launches have in common."""
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        store: StudyStore,
+        folder: StudyFolder,
+        workbench: Workbench,
+        watcher: Watcher,
+        clock: Clock,
+        history: History,
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.watcher = watcher
+        self.clock = clock
+        self.history = history
+        self._folder = folder
+        self._workbench = workbench
+        self._mark_s = clock.monotonic_s()
+
+    def identify(self, config: TrialConfig) -> str:
+        """As the workbench does."""
+        return self._workbench.identify(config)
+
+    def measure(
+        self,
+        label: str,
+        number: int | None,
+        config: TrialConfig,
+        identity: str,
+        folder_parts: tuple[str, ...],
+        seed: int,
+        *,
+        as_deployed: bool = False,
+    ) -> TrialRecord:
+        """The record of one launch, its files written; it is not stored yet. Raises UserError, HostError."""
+        folder = self._folder.prepare(*folder_parts)
+        started = self.clock.timestamp()
+        outcome = self._workbench.run(
+            config,
+            folder,
+            seed=seed,
+            baseline=self.history.reference(),
+            on_progress=lambda progress: self.watcher.on_progress(
+                self.history.snapshot(label, progress, self.elapsed_s())
+            ),
+            as_deployed=as_deployed,
+        )
+        record = record_of(outcome, label, number, config, identity)
+        record = replace(
+            record, folder=self._folder.relative(folder), started=started, ended=self.clock.timestamp()
+        )
+        write_trial(
+            folder, record, outcome.measurement, {**self._workbench.versions(), **versions_of(outcome)}
+        )
+        return record
+
+    def raise_for_host(self, record: TrialRecord) -> None:
+        """Stop the study when what ended a configuration would end every other one as well."""
+        if spoiled_by_host(record):
+            raise HostError(
+                f"{record.label} ended because of this host, not because of its settings: {record.message}. "
+                "Mend that, then run the same command again"
+            )
+
+    def account(self) -> None:
+        """Add the time since the last call to what the study has taken."""
+        now_s = self.clock.monotonic_s()
+        spent_s, self._mark_s = now_s - self._mark_s, now_s
+        try:
+            self.store.add_elapsed(spent_s)
+        except HostError:
+            logger.warning("the time spent could not be stored")
+
+    def elapsed_s(self) -> float:
+        """What the study has taken so far, in all its runs."""
+        return self.store.elapsed_s + self.clock.monotonic_s() - self._mark_s
+
+    def out_of_time(self) -> bool:
+        """Whether the hours of the budget are used up."""
+        hours = self.plan.budget.hours
+        return hours is not None and self.elapsed_s() >= hours * 3600
