@@ -8,6 +8,12 @@ from pathlib import Path
 from tuner.doctor.devices import check_container_toolkit, check_engine, check_gpu
 from tuner.doctor.finding import Finding
 from tuner.doctor.host import Host
+from tuner.doctor.images import (
+    check_image_builds,
+    check_image_disk,
+    check_image_driver,
+    check_model_fits,
+)
 from tuner.doctor.machine import (
     check_cpu,
     check_cpu_quota,
@@ -40,7 +46,10 @@ CHECKS: tuple[Check, ...] = (
     check_nvcc,
     check_gpu,
     check_engine,
+    check_image_builds,
     check_container_toolkit,
+    check_image_driver,
+    check_image_disk,
     check_cpu,
     check_cpu_quota,
     check_load,
@@ -50,7 +59,11 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def run_checks(state_dir: Path) -> tuple[Finding, ...]:
-    """Look at this host. Takes a second or two, changes nothing, raises nothing."""
+def run_checks(state_dir: Path, model: Path | None = None) -> tuple[Finding, ...]:
+    """Look at this host, and whether it has room for `model`. Takes a few seconds, changes nothing.
+
+    Raises UserError, ModelInvalid for what is no model.
+    """
     host = Host(state_dir=state_dir)
-    return tuple(check(host) for check in CHECKS)
+    found = tuple(check(host) for check in CHECKS)
+    return found if model is None else (*found, check_model_fits(host, model))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tuner.doctor.finding import Finding, good, warning
-from tuner.doctor.gpu import Gpu
 from tuner.doctor.host import Host
+from tuner.probe import Gpu
 from tuner.units import format_bytes
 
 _TOOLKIT_GUIDE = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/"

@@ -16,6 +16,8 @@ class Engine:
     version: str
     api_version: str
     runtimes: tuple[str, ...]
+    data_root: str = ""
+    """Where it keeps images, on its own machine."""
     cdi_devices: tuple[str, ...] = ()
     """Devices by the Container Device Interface: NVIDIA's newer way, without a runtime of its own."""
 
@@ -37,6 +39,7 @@ def find_engine() -> Engine | str:
     return Engine(
         version=str(version.get("Version", "unknown")),
         api_version=str(version.get("ApiVersion", "unknown")),
+        data_root=str(info.get("DockerRootDir") or ""),
         runtimes=tuple(sorted(info.get("Runtimes") or ())),
         cdi_devices=tuple(str(device.get("ID", "")) for device in devices),
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuner.doctor.engine import Engine, find_engine
-from tuner.doctor.gpu import GpuDriver, find_gpus
 from tuner.errors import HostError
+from tuner.probe import GpuDriver, find_gpus
 from tuner.process import Captured, ProcessTimeout, base_environment, capture
 
 _TIMEOUT_S = 20.0

@@ -9,7 +9,7 @@ import pytest
 from tuner.doctor import Host, Status
 from tuner.doctor.devices import check_container_toolkit, check_engine, check_gpu
 from tuner.doctor.engine import Engine, find_engine
-from tuner.doctor.gpu import Gpu, GpuDriver, find_gpus
+from tuner.probe import Gpu, GpuDriver, find_gpus
 
 _RTX = Gpu(name="NVIDIA GeForce RTX 5090", vram_bytes=34190917632, compute_capability="12.0")
 _DRIVER = GpuDriver(version="580.65", cuda_version="13.0", gpus=(_RTX,))
