@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tuner.config import StudyFile
 from tuner.errors import ArgumentRefused, NameUnknown, UserError
-from tuner.launch import check_launch
 from tuner.model import Artifact, LaunchSpec, Reason, Scalar, Settings
 from tuner.space import Space, Tunable
 
 _EXAMPLES = 8
 
 
-def check_study_arguments(study: StudyFile, space: Space, artifact: Artifact, model: Path) -> tuple[str, ...]:
+Check = Callable[[LaunchSpec], tuple[str, ...]]
+"""`Launcher.check`."""
+
+
+def check_study_arguments(
+    study: StudyFile, space: Space, artifact: Artifact, model: Path, check: Check
+) -> tuple[str, ...]:
     """Check what is fixed, every baseline, and every searched argument; returns notes for a person.
 
     Raises NameUnknown for an argument that this llama-server lacks, UserError for a refused fixed value. A
@@ -23,7 +28,7 @@ def check_study_arguments(study: StudyFile, space: Space, artifact: Artifact, mo
     notes: dict[str, None] = {}
     for name, config in study.baseline_configs:
         where = "serve.args" if name == "default" else f"baseline {name}"
-        notes.update(dict.fromkeys(_check(config.args, artifact, model, study, where)))
+        notes.update(dict.fromkeys(_check(_spec(config.args, artifact, model, study), check, where)))
     for tunable in space.tunables:
         if tunable.layer != "args":
             continue
@@ -32,7 +37,7 @@ def check_study_arguments(study: StudyFile, space: Space, artifact: Artifact, mo
         for value in values:
             args = space.fixed.args.merged({tunable.name: value})
             try:
-                found = check_launch(_spec(args, artifact, model, study))
+                found = check(_spec(args, artifact, model, study))
             except ArgumentRefused as error:
                 if error.reason == Reason.ARGUMENT_UNKNOWN.value:
                     raise NameUnknown(f"space.args.{tunable.name}: {error}") from error
@@ -61,9 +66,9 @@ def examples(tunable: Tunable) -> Iterator[Scalar]:
             yield value
 
 
-def _check(args: Settings, artifact: Artifact, model: Path, study: StudyFile, where: str) -> tuple[str, ...]:
+def _check(spec: LaunchSpec, check: Check, where: str) -> tuple[str, ...]:
     try:
-        return check_launch(_spec(args, artifact, model, study))
+        return check(spec)
     except ArgumentRefused as error:
         kind = NameUnknown if error.reason == Reason.ARGUMENT_UNKNOWN.value else UserError
         raise kind(f"{where}: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from tuner.build import PrebuiltBuilder
 from tuner.clock import Clock, SystemClock
 from tuner.config import DEFAULT_BASELINE, load_study
 from tuner.errors import LoadFailed, NameUnknown, TrialError, UserError
-from tuner.load import ClosedLoopGenerator, Target
-from tuner.measure import scrape, summarize
+from tuner.launch import ProcessLauncher
+from tuner.load import HttpLoadGenerator, Target
+from tuner.measure import MetricsProbe, summarize
 from tuner.model import (
     LoadRun,
     Measurement,
+    ModelShape,
     Reason,
     Repetition,
     RepetitionFigures,
@@ -28,16 +31,20 @@ from tuner.model import (
     TrialConfig,
     Workload,
 )
+from tuner.probe import NoProbe, Subject
 from tuner.score import score
 from tuner.space import Space
 from tuner.storage import StudyFolder, StudyStore
 from tuner.study import SilentWatcher
 from tuner.trial import Outcome, TrialState
+from tuner.trial.repeating import Repeating, RoofFinder
 from tuner.trial.runner import Bench, ProgressSink, TrialRunner
 from tuner.weights import inspect
+from tuner.wiring.hardware import make_probe, make_roof
+from tuner.wiring.listener import arguments_of, is_here, listener
 from tuner.wiring.locations import Locations
 from tuner.wiring.parts import Artifacts, find_model
-from tuner.wiring.stages import HttpProbe, make_stages
+from tuner.wiring.stages import make_stages
 from tuner.wiring.workbench import StudyWorkbench
 
 
@@ -45,6 +52,9 @@ from tuner.wiring.workbench import StudyWorkbench
 class BenchResult:
     """What one configuration does."""
 
+    workloads: tuple[Workload, ...]
+    """What was asked of it."""
+    seed: int
     score: Score
     repetitions: tuple[RepetitionFigures, ...]
     command: tuple[str, ...]
@@ -55,9 +65,15 @@ class BenchResult:
 class BenchPlan:
     """What to measure, and how often."""
 
-    workload: Workload
+    workloads: tuple[Workload, ...]
+    """Asked one after the other of every launch; each has a name of its own."""
     launches: int = 3
     seed: int = 0
+
+    @property
+    def context_tokens(self) -> int:
+        """What a request needs at the most."""
+        return max(workload.context_tokens for workload in self.workloads)
 
 
 def bench_binary(
@@ -73,13 +89,16 @@ def bench_binary(
 ) -> BenchResult:
     """Launch `binary` `plan.launches` times. Raises UserError, TrialError, HostError."""
     shape = inspect(model)
-    workloads = (plan.workload,)
+    workloads = plan.workloads
+    clock = clock or SystemClock()
     stages = make_stages(
         Artifacts(PrebuiltBuilder(binary)),
+        ProcessLauncher(clock=clock),
+        shape=shape,
         workloads=workloads,
         objectives=(),
         constraints=(),
-        clock=clock or SystemClock(),
+        clock=clock,
         inspect=lambda _artifact: None,
     )
     runner = TrialRunner(
@@ -88,7 +107,7 @@ def bench_binary(
             model=model.absolute(),
             vocab_size=shape.prompt_token_high,
             first_token=shape.prompt_token_low,
-            context_per_request=context_per_request or plan.workload.context_tokens,
+            context_per_request=context_per_request or plan.context_tokens,
             workloads=workloads,
             seed=plan.seed,
         ),
@@ -102,7 +121,7 @@ def bench_binary(
             launches=plan.launches,
             on_progress=on_progress,
         )
-        return _result(outcome, workloads, _log_tail(Path(folder)))
+        return _result(outcome, workloads, plan.seed, _log_tail(Path(folder)))
 
 
 def bench_trial(
@@ -128,54 +147,74 @@ def bench_trial(
     workbench = StudyWorkbench(
         study, Space.from_study(study), find_model(study, locations), locations, SilentWatcher(), clock, store
     )
-    with tempfile.TemporaryDirectory(prefix="tuner-bench-") as scratch:
+    seed = (1 << 20) + launches
+    with closing(workbench), tempfile.TemporaryDirectory(prefix="tuner-bench-") as scratch:
         outcome = workbench.run(
             found.config,
             Path(scratch),
-            seed=(1 << 20) + launches,
+            seed=seed,
             baseline=None,
             on_progress=on_progress,
             launches=launches,
+            reject_early=False,
         )
-        return _result(outcome, study.workload_values, _log_tail(Path(scratch)))
+        return _result(outcome, study.workload_values, seed, _log_tail(Path(scratch)))
 
 
 def bench_server(
     base_url: str,
     *,
     plan: BenchPlan,
-    token_range: tuple[int, int] | None,
+    shape: ModelShape | None,
     on_request: Callable[[int, int], None],
     clock: Clock | None = None,
 ) -> BenchResult:
-    """Measure a server that is running, `plan.workload.repetitions` times. It is neither started nor stopped.
+    """Measure a server that is running, which is neither started nor stopped.
 
-    `token_range`: ids that random prompts draw from; None asks the server. Raises UserError, TrialError.
+    `shape`, of the model that it serves: for the ids that random prompts draw from, which the server is asked
+    for without one, and for the roof. Raises UserError, TrialError.
     """
     base_url = base_url.rstrip("/")
     if not re.fullmatch(r"https?://[^/\s]+", base_url):
         raise UserError(f"--server {base_url!r} is not a URL such as http://127.0.0.1:8080")
     clock = clock or SystemClock()
-    low, high = token_range or _ask_tokens(base_url)
-    target = Target(base_url=base_url, vocab_size=high, first_token=low)
-    generator, probe = ClosedLoopGenerator(), HttpProbe(clock)
-    generator.warm_up(plan.workload, target, plan.seed)
-    repetitions = []
-    for index in range(plan.workload.repetitions):
-        probe.wait_idle(base_url)
-        before = scrape(base_url).counters
-        run = generator.run(plan.workload, target, plan.seed + index + 1, on_request)
-        _check(run, base_url)
-        probe.wait_idle(base_url)
-        after = scrape(base_url).counters
-        repetitions.append(
-            Repetition(
-                workload=plan.workload.name, launch=0, index=index, run=run, before=before, after=after
-            )
+    low, high = (shape.prompt_token_low, shape.prompt_token_high) if shape else _ask_tokens(base_url)
+    pid = listener(base_url)
+    repeating = Repeating(
+        generator=HttpLoadGenerator(),
+        server=MetricsProbe(clock),
+        hardware=make_probe() if is_here(base_url) else NoProbe("the server is on another host"),
+        clock=clock,
+        target=Target(base_url=base_url, vocab_size=high, first_token=low),
+        subject=Subject(server_pid=pid),
+        check=lambda run: _check(run, base_url),
+        find_roof=_server_roof(shape, pid),
+    )
+    repetitions: list[Repetition] = []
+    for workload in plan.workloads:
+        warmed = repeating.warm_up(workload, plan.seed)
+        repetitions += repeating.repetitions(
+            workload, warmed, launch=0, seed=plan.seed, on_request=on_request
         )
     measurement = Measurement(repetitions=tuple(repetitions), build_s=0.0, launch_s=0.0, measure_s=0.0)
-    figures = summarize(measurement, (plan.workload,))
-    return BenchResult(score=score(figures, (), (), None), repetitions=figures, command=())
+    figures = summarize(measurement, plan.workloads)
+    return BenchResult(
+        workloads=plan.workloads,
+        seed=plan.seed,
+        score=score(figures, (), (), None),
+        repetitions=figures,
+        command=(),
+    )
+
+
+def _server_roof(shape: ModelShape | None, pid: int | None) -> RoofFinder:
+    """From the arguments that it was started with."""
+    if shape is None:
+        return lambda _probes: "the model is not known: --model GGUF names it"
+    if pid is None:
+        return lambda _probes: "the server's process is not known, nor what it decodes on"
+    roof, args = make_roof(shape), arguments_of(pid)
+    return lambda probes: roof(args, probes)
 
 
 def _ask_tokens(base_url: str) -> tuple[int, int]:
@@ -201,7 +240,7 @@ def _check(run: LoadRun, base_url: str) -> None:
         )
 
 
-def _result(outcome: Outcome, workloads: Sequence[Workload], log_tail: str) -> BenchResult:
+def _result(outcome: Outcome, workloads: Sequence[Workload], seed: int, log_tail: str) -> BenchResult:
     """Raises UserError, TrialError when there is no result."""
     if outcome.score is None or outcome.measurement is None:
         assert outcome.state is not TrialState.COMPLETE  # noqa: S101  a complete trial has a score
@@ -210,6 +249,8 @@ def _result(outcome: Outcome, workloads: Sequence[Workload], log_tail: str) -> B
             raise UserError(text)  # there is one configuration only, and somebody typed it
         raise TrialError(f"{text}\n{log_tail}" if log_tail else text, reason=str(outcome.reason))
     return BenchResult(
+        workloads=tuple(workloads),
+        seed=seed,
         score=outcome.score,
         repetitions=summarize(outcome.measurement, workloads),
         command=outcome.server.command if outcome.server else (),

@@ -32,26 +32,25 @@ def examine_source_flags(
     question: FlagQuestion, locations: Locations
 ) -> tuple[SourceTree, tuple[FlagVerdict, ...]]:
     """Fetch the tree and examine the flags. Raises SourceInvalid, ToolMissing, BuildFailed, HostError."""
-    tree = _source(question, locations).fetch()
+    tree = find_source(question.source, question.ref, question.subdir, locations).fetch()
     toolchain = find_toolchain()
     locations.builds.mkdir(parents=True, exist_ok=True)
     with scratch_folder(locations.builds) as folder:
         return tree, examine_flags(tree, toolchain, question.flags, question.base, folder)
 
 
-def _source(question: FlagQuestion, locations: Locations) -> Source:
-    text = question.source
+def find_source(text: str, ref: str, subdir: str | None, locations: Locations) -> Source:
+    """A source as people name it; nothing is fetched yet. Raises SourceInvalid."""
     if Path(text).is_dir():
         folder = Path(text).absolute()
         # A git clone, too, is taken as it lies there unless a ref is asked for.
-        if question.ref:
-            return GitSource(str(folder), question.ref, question.subdir or ".", locations.sources)
-        return PathSource(folder, question.subdir or "")
+        if ref:
+            return GitSource(str(folder), ref, subdir or ".", locations.sources)
+        return PathSource(folder, subdir or "")
     if "==" in text:
-        subdir = question.subdir or _USUAL_SUBDIR.get(text.partition("==")[0], ".")
-        return SdistSource(text, subdir, locations.sources)
+        return SdistSource(text, subdir or _USUAL_SUBDIR.get(text.partition("==")[0], "."), locations.sources)
     if "://" in text or text.startswith("git@") or text.endswith(".git"):
-        return GitSource(text, question.ref or "HEAD", question.subdir or ".", locations.sources)
+        return GitSource(text, ref or "HEAD", subdir or ".", locations.sources)
     raise SourceInvalid(
         f"{text!r} is neither a folder, nor PACKAGE==VERSION (llama-cpp-python==0.3.36), nor a git URL"
     )

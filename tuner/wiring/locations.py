@@ -38,6 +38,11 @@ class Locations:
         return self.state_dir / "builds"
 
     @property
+    def images(self) -> Path:
+        """Plans and locks of images; the images are the engine's."""
+        return self.state_dir / "images"
+
+    @property
     def sources(self) -> Path:
         """Fetched source trees."""
         return self.state_dir / "sources"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tuner.build import Builder, CachedBuilder, CMakeBuilder, PrebuiltBuilder, Toolchain
+from tuner.build import (
+    SERVER,
+    Builder,
+    CachedBuilder,
+    CMakeBuilder,
+    DockerBuilder,
+    Toolchain,
+    find_engine,
+    shipped_recipe,
+)
 from tuner.build.base import ProgressListener
-from tuner.config import CmakeBuild, GitSource, ModelPackage, PrebuiltBuild, SdistSource, StudyFile
+from tuner.config import CmakeBuild, DockerBuild, GitSource, ModelPackage, SdistSource, StudyFile
 from tuner.config import PathSource as PathSourceSpec
 from tuner.model import Artifact, BuildPlan, Settings, SourceTree
 from tuner.model.weights import ModelShape
@@ -46,29 +56,58 @@ class Artifacts:
         return self._builder.build(self.plan(flags), log.parent, log, on_progress)
 
 
-def make_artifacts(
-    study: StudyFile, locations: Locations, tree: SourceTree | None, toolchain: Toolchain | None
-) -> Artifacts:
-    """The builder of the study file, behind the cache."""
-    match study.build:
-        case PrebuiltBuild(binary=binary):
-            return Artifacts(PrebuiltBuilder(study.resolve(binary)))
-        case CmakeBuild(jobs=jobs, timeout_minutes=timeout_minutes):
-            assert tree is not None  # noqa: S101  load_study: cmake has a source
-            assert toolchain is not None  # noqa: S101  found together with the tree
-            builder = CMakeBuilder(
-                tree,
-                fixed=Settings(),
-                toolchain=toolchain,
-                folder=locations.builds,
-                jobs=jobs,
-                timeout_s=timeout_minutes * 60,
-                # A fetched tree is pinned; one on disk may be edited while a study runs.
-                source_hash=partial(content_hash, tree.root)
-                if isinstance(study.source, PathSourceSpec)
-                else None,
-            )
-            return Artifacts(CachedBuilder(builder, locations.builds, origin=tree.origin))
+def cmake_builder(
+    study: StudyFile,
+    build: CmakeBuild,
+    locations: Locations,
+    tree: SourceTree,
+    toolchain: Toolchain,
+    target: str = SERVER,
+) -> CachedBuilder:
+    """Compiles with this host's tools, behind the cache; `target` is the program."""
+    builder = CMakeBuilder(
+        tree,
+        fixed=Settings(),
+        toolchain=toolchain,
+        folder=locations.builds,
+        jobs=build.jobs,
+        timeout_s=build.timeout_minutes * 60,
+        source_hash=_hash_now(study, tree),
+        target=target,
+    )
+    origin = f"{tree.origin} ({target})" if target != SERVER else tree.origin
+    return CachedBuilder(builder, locations.builds, origin=origin)
+
+
+def docker_builder(
+    study: StudyFile, build: DockerBuild, locations: Locations, tree: SourceTree
+) -> DockerBuilder:
+    """Compiles images. Raises ToolMissing, HostError when there is no engine to do it."""
+    recipe = shipped_recipe(
+        gpu=build.is_gpu,
+        build_image=build.build_image,
+        runtime_image=build.runtime_image,
+        build_packages=_words(build.build_packages),
+        runtime_packages=_words(build.runtime_packages),
+    )
+    return DockerBuilder(
+        tree,
+        recipe,
+        engine=find_engine(),
+        folder=locations.images,
+        jobs=build.jobs,
+        timeout_s=build.timeout_minutes * 60,
+        source_hash=_hash_now(study, tree),
+    )
+
+
+def _words(packages: tuple[str, ...] | None) -> str | None:
+    return None if packages is None else " ".join(packages)
+
+
+def _hash_now(study: StudyFile, tree: SourceTree) -> Callable[[], str] | None:
+    """A fetched tree is pinned; one on disk may be edited while a study runs."""
+    return partial(content_hash, tree.root) if isinstance(study.source, PathSourceSpec) else None
 
 
 def find_model(study: StudyFile, locations: Locations) -> Model:

@@ -22,9 +22,14 @@ def study_status(name: str, locations: Locations) -> tuple[Status, Path]:
 
 
 def study_records(name: str, locations: Locations) -> tuple[tuple[Objective, ...], tuple[TrialRecord, ...]]:
-    """Objectives, and the records of baselines, trials and confirmations in that order."""
+    """Objectives, and the records of baselines, anchors, trials and confirmations in that order."""
     store = _open(name, locations)
-    records = (*store.baselines().values(), *store.trials(), *store.confirmations().values())
+    records = (
+        *store.baselines().values(),
+        *store.anchors().values(),
+        *store.trials(),
+        *store.confirmations().values(),
+    )
     return store.objectives, records
 
 

@@ -7,45 +7,40 @@ from functools import partial
 
 from tuner.clock import Clock
 from tuner.expression import Expression
-from tuner.launch import ProcessLauncher
-from tuner.load import ClosedLoopGenerator
-from tuner.measure import scrape, summarize, wait_idle
-from tuner.model import Artifact, Measurement, Objective, Score, ServerCounters, Workload
-from tuner.score import score
-from tuner.trial.runner import ArtifactProvider, Stages
-
-
-class HttpProbe:
-    """Reads llama-server's /metrics."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def counters(self, base_url: str) -> ServerCounters | None:
-        return scrape(base_url).counters
-
-    def wait_idle(self, base_url: str) -> None:
-        wait_idle(base_url, self._clock)
+from tuner.launch.base import Launcher
+from tuner.load import HttpLoadGenerator
+from tuner.measure import MetricsProbe, summarize
+from tuner.model import Artifact, Measurement, ModelShape, Objective, QualityFound, Score, Workload
+from tuner.score import judge_early, score
+from tuner.trial.runner import ArtifactProvider, QualityCheck, Stages
+from tuner.wiring.hardware import make_probe, make_roof
 
 
 def make_stages(
     artifacts: ArtifactProvider,
+    launcher: Launcher,
     *,
+    shape: ModelShape,
     workloads: tuple[Workload, ...],
     objectives: tuple[Objective, ...],
     constraints: tuple[Expression, ...],
     clock: Clock,
     inspect: Callable[[Artifact], None],
+    quality: QualityCheck | None = None,
 ) -> Stages:
-    """Local processes, a closed loop over HTTP, figures from clients and /metrics."""
+    """Load over HTTP; figures from clients, /metrics and the probes of this host."""
     return Stages(
         artifacts=artifacts,
-        launcher=ProcessLauncher(clock=clock),
-        generator=ClosedLoopGenerator(),
-        probe=HttpProbe(clock),
+        launcher=launcher,
+        generator=HttpLoadGenerator(),
+        probe=MetricsProbe(clock),
+        hardware=make_probe(),
+        roof=make_roof(shape),
         score=partial(_score, workloads, objectives, constraints),
         clock=clock,
         inspect=inspect,
+        quality=quality,
+        judge=lambda found, baseline: judge_early(found, constraints, baseline),
     )
 
 
@@ -56,4 +51,5 @@ def _score(
     measurement: Measurement,
     baseline: Score | None,
 ) -> Score:
-    return score(summarize(measurement, workloads), objectives, constraints, baseline)
+    extra = QualityFound(figures=measurement.extra, flags=measurement.notes)
+    return score(summarize(measurement, workloads), objectives, constraints, baseline, extra)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +12,25 @@ from tuner.clock import Clock, SystemClock
 from tuner.config import StudyFile, load_study
 from tuner.errors import UserError
 from tuner.measure import supported
-from tuner.model import Objective, split_figure
+from tuner.model import QUALITY, Objective, split_figure
+from tuner.quality import read_text
 from tuner.space import Space
-from tuner.storage import StudyFolder, StudyStore
-from tuner.study import Budget, StudyPlan, StudyResult, StudyRun, Watcher
+from tuner.stats import Spread
+from tuner.storage import Calibration, ProofTerms, StudyFolder, StudyStore
+from tuner.study import (
+    Budget,
+    Proof,
+    StudyPlan,
+    StudyResult,
+    StudyRun,
+    Watcher,
+    preferred_position,
+)
+from tuner.units import format_percent
+from tuner.wiring.launching import remove_containers_left
 from tuner.wiring.locations import Locations
-from tuner.wiring.parts import find_model
+from tuner.wiring.noise import find_calibration, subject_key
+from tuner.wiring.parts import Model, find_model
 from tuner.wiring.workbench import StudyWorkbench
 
 
@@ -54,20 +69,53 @@ class PreparedStudy:
                 file_text=self.file_text,
             )
             folder.write_study_file(self.file_text)
+            if left := remove_containers_left(self.study):
+                watcher.on_note(f"removed what a killed tuner had left in the engine: {', '.join(left)}")
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
-            return StudyRun(self._plan(), store, folder, workbench, watcher, clock).run()
+            calibrations = self._calibrations(model, watcher)
+            with closing(workbench):
+                return StudyRun(self._plan(calibrations), store, folder, workbench, watcher, clock).run()
 
-    def _plan(self) -> StudyPlan:
+    def _calibrations(self, model: Model, watcher: Watcher) -> dict[str, Calibration]:
+        """What is known of this host's noise, by objective; what a person should know of it is told."""
+        subject = subject_key(self.study.workload_values, model)
+        calibrations: dict[str, Calibration] = {}
+        told: set[str] = set()
+        for objective in self.objectives:
+            found, notes = find_calibration(self.locations, objective.figure, subject)
+            for text in notes:
+                if text not in told:
+                    watcher.on_note(text, warning=True)
+            told.update(notes)
+            if found is not None:
+                calibrations[objective.figure] = found
+                watcher.on_note(
+                    f"this host's noise floor in {objective.figure} is {format_percent(found.floor)}: no "
+                    f"smaller difference is called one (calibrated {found.measured}: {found.described})"
+                )
+        return calibrations
+
+    def _plan(self, calibrations: Mapping[str, Calibration]) -> StudyPlan:
         search = self.study.search
+        position = preferred_position(self.objectives, self.study.prefer)
+        deciding = None if position is None else calibrations.get(self.objectives[position].figure)
+        terms = ProofTerms(
+            finalists=search.confirm.finalists,
+            launches=search.confirm.launches,
+            seed=search.seed,
+            floors={figure: found.floor for figure, found in calibrations.items()},
+        )
+        if deciding is not None:
+            terms = dataclasses.replace(terms, log_sd=deciding.launch_sd)
         return StudyPlan(
             space=self.space,
-            objectives=self.objectives,
-            prefer=self.study.prefer,
             baselines=self.study.baseline_configs,
             sampler=search.sampler,
             startup_trials=search.startup_trials or 10,
             seed=search.seed,
-            confirm_launches=search.confirm.launches,
+            proof=Proof(objectives=self.objectives, prefer=self.study.prefer, terms=terms),
+            anchor_every=search.anchors.every,
+            spread=_spread(deciding) if deciding else None,
             budget=self.budget,
         )
 
@@ -78,6 +126,8 @@ def prepare_study(
     """Read and check `file`; `trials` and `hours` override its budget. Raises StudyFileError, UserError."""
     study = load_study(file)
     _check_figures(study)
+    if study.quality_plan is not None and study.quality_plan.text is not None:
+        read_text(Path(study.quality_plan.text))
     budget = Budget(trials=study.search.trials, hours=study.search.hours)
     if trials is not None:
         budget = dataclasses.replace(budget, trials=trials)
@@ -92,14 +142,21 @@ def prepare_study(
     )
 
 
+def _spread(calibration: Calibration) -> Spread:
+    """Of launches, from the two of each block."""
+    return Spread(log_sd=calibration.launch_sd, freedom=2 * calibration.blocks - 1)
+
+
 def _check_figures(study: StudyFile) -> None:
     """Refuse an objective or a constraint on a figure that its workload is too short to give."""
     workloads = {workload.name: workload for workload in study.workload_values}
     named = [(f"objective {objective.figure}", objective.figure) for objective in study.objective_values]
-    for text, expression in zip(study.constraints, study.constraint_expressions, strict=True):
-        named += [(f"constraint {text!r}", name) for name in expression.names if "." in name]
+    for expression in study.constraint_expressions:
+        named += [(f"constraint '{expression}'", name) for name in expression.names if "." in name]
     for where, full_name in named:
         workload_name, figure = split_figure(full_name)
+        if workload_name == QUALITY:
+            continue
         why = supported(figure, workloads[workload_name])
         if why is not None:
             raise UserError(f"{where} can never have a value: {why}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuner.build import CachedBuild, collect, list_builds
+from tuner.build import CachedBuild, collect, collect_images, find_engine, list_builds, list_images
 from tuner.errors import ArgumentRefused, BinaryInvalid, NameUnknown, UserError
 from tuner.launch import ArgumentTable, Translation, check_syntax, read_arguments, translate
 from tuner.model import Reason, Settings
@@ -12,13 +12,17 @@ from tuner.wiring.locations import Locations
 
 
 def cached_builds(locations: Locations) -> tuple[CachedBuild, ...]:
-    """Raises HostError."""
-    return list_builds(locations.builds)
+    """Programs and images. Raises HostError."""
+    images = list_images(find_engine(), locations.images) if locations.images.is_dir() else ()
+    return (*list_builds(locations.builds), *images)
 
 
 def collect_builds(locations: Locations, budget_bytes: int) -> tuple[CachedBuild, ...]:
-    """What was removed. Raises HostError."""
-    return collect(locations.builds, budget_bytes)
+    """What was removed; programs may take `budget_bytes`, and so may images. Raises HostError."""
+    removed = collect(locations.builds, budget_bytes)
+    if locations.images.is_dir():
+        removed += collect_images(find_engine(), locations.images, budget_bytes)
+    return removed
 
 
 def server_arguments(binary: Path) -> ArgumentTable:

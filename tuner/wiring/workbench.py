@@ -8,20 +8,31 @@ from functools import cached_property
 from pathlib import Path
 
 from tuner import __version__
-from tuner.build import HISTORIC_FLAGS, FlagEffect, FlagVerdict, Toolchain, examine_flags, find_toolchain
+from tuner.build import (
+    PERPLEXITY,
+    PrebuiltBuilder,
+    Toolchain,
+    examine_flags,
+    examine_flags_in,
+    find_toolchain,
+)
 from tuner.clock import Clock
-from tuner.config import STABLE_DEFAULTS, CmakeBuild, StudyFile
-from tuner.errors import NameUnknown, UserError
-from tuner.model import Artifact, Scalar, Score, Settings, SourceTree, TrialConfig, digest
+from tuner.config import STABLE_DEFAULTS, CmakeBuild, DockerBuild, PrebuiltBuild, StudyFile
+from tuner.launch import Launcher
+from tuner.model import Artifact, Score, SourceTree, TrialConfig, digest
 from tuner.space import CanonicalFacts, Space, canonical
 from tuner.storage import StudyStore
 from tuner.study import Watcher
 from tuner.trial import Outcome
-from tuner.trial.runner import Bench, ProgressSink, TrialRunner
-from tuner.wiring.argument_check import check_study_arguments, examples
+from tuner.trial.runner import Bench, ProgressSink, QualityCheck, TrialRunner
+from tuner.wiring.argument_check import check_study_arguments
+from tuner.wiring.flag_report import report_flags
+from tuner.wiring.host_facts import host_facts
+from tuner.wiring.launching import make_launcher
 from tuner.wiring.locations import Locations
-from tuner.wiring.parts import Artifacts, Model, make_artifacts
+from tuner.wiring.parts import Artifacts, Model, cmake_builder, docker_builder
 from tuner.wiring.pinning import fetch_pinned
+from tuner.wiring.quality import QualityParts, make_quality
 from tuner.wiring.stages import make_stages
 
 
@@ -30,6 +41,8 @@ class _Opened:
     tree: SourceTree | None
     toolchain: Toolchain | None
     artifacts: Artifacts
+    perplexity: Artifacts | None = None
+    """Builds llama-perplexity, where that is possible."""
 
 
 class StudyWorkbench:
@@ -53,6 +66,9 @@ class StudyWorkbench:
         self._watcher = watcher
         self._clock = clock
         self._checked: set[str] = set()
+        self._launcher = make_launcher(study, clock)
+        self._baselines = {config for _, config in study.baseline_configs}
+        self._judging: QualityCheck | None = None
 
     def identify(self, config: TrialConfig) -> str:
         """Plan key, environment and canonical arguments: equal ones share a measurement."""
@@ -74,11 +90,35 @@ class StudyWorkbench:
         baseline: Score | None,
         on_progress: ProgressSink,
         launches: int = 1,
+        as_deployed: bool = False,
+        reject_early: bool = True,
     ) -> Outcome:
-        """One trial."""
+        """One trial; baselines and confirmations are measured whatever their quality."""
         return self._runner.run(
-            config, folder, seed=seed, baseline=baseline, on_progress=on_progress, launches=launches
+            config,
+            folder,
+            seed=seed,
+            baseline=baseline,
+            on_progress=on_progress,
+            launches=launches,
+            as_deployed=as_deployed,
+            reject_early=reject_early and not as_deployed and config not in self._baselines,
         )
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Its builds, for what is measured beside its trials."""
+        return self._opened.artifacts
+
+    @property
+    def launcher(self) -> Launcher:
+        """What starts its servers."""
+        return self._launcher
+
+    def close(self) -> None:
+        """Remove what is only needed while trials run."""
+        if self._judging is not None:
+            self._judging.close()
 
     def versions(self) -> dict[str, str]:
         """For the trial folders."""
@@ -93,39 +133,71 @@ class StudyWorkbench:
         if self._opened.tree is not None:
             found |= {"source": self._opened.tree.origin, "source_hash": self._opened.tree.content_hash}
         if self._opened.toolchain is not None:
-            found |= {
-                "toolchain": self._opened.toolchain.describe(cuda=self._opened.toolchain.nvcc is not None),
-                "cpu": self._opened.toolchain.cpu_model,
-            }
-        return found
+            found["toolchain"] = self._opened.toolchain.describe(cuda=self._opened.toolchain.nvcc is not None)
+        return found | self._host
+
+    @cached_property
+    def _host(self) -> dict[str, str]:
+        return host_facts(engine=isinstance(self._study.build, DockerBuild))
 
     @cached_property
     def _opened(self) -> _Opened:
-        tree, toolchain = None, None
-        if isinstance(self._study.build, CmakeBuild):
-            toolchain = find_toolchain()
-            self._watcher.on_note("fetching the source")
-            tree = fetch_pinned(self._study, self._locations, self._store)
-            self._watcher.on_note(f"source {tree.origin}, content {tree.content_hash[:12]}")
-            for text in toolchain.notes:
-                self._watcher.on_note(text)
-            self._report_flags(tree, toolchain)
-        return _Opened(
-            tree=tree,
-            toolchain=toolchain,
-            artifacts=make_artifacts(self._study, self._locations, tree, toolchain),
-        )
+        study, locations, build = self._study, self._locations, self._study.build
+        match build:
+            case PrebuiltBuild(binary=binary):
+                builder = PrebuiltBuilder(study.resolve(binary))
+                return _Opened(tree=None, toolchain=None, artifacts=Artifacts(builder))
+            case CmakeBuild():
+                toolchain = find_toolchain()
+                tree = self._fetch()
+                for text in toolchain.notes:
+                    self._watcher.on_note(text)
+                scratch = locations.builds / "scratch"
+                report_flags(
+                    study,
+                    self._space,
+                    tree,
+                    lambda flags, base: examine_flags(tree, toolchain, flags, base, scratch),
+                    self._watcher,
+                )
+                return _Opened(
+                    tree=tree,
+                    toolchain=toolchain,
+                    artifacts=Artifacts(cmake_builder(study, build, locations, tree, toolchain)),
+                    perplexity=Artifacts(cmake_builder(study, build, locations, tree, toolchain, PERPLEXITY)),
+                )
+            case DockerBuild():
+                tree = self._fetch()
+                images = docker_builder(study, build, locations, tree)
+                self._watcher.on_note("making the image of the build's tools")
+                report_flags(
+                    study,
+                    self._space,
+                    tree,
+                    lambda flags, base: examine_flags_in(images, tree, flags, base, locations.images),
+                    self._watcher,
+                )
+                return _Opened(tree=tree, toolchain=None, artifacts=Artifacts(images))
+
+    def _fetch(self) -> SourceTree:
+        self._watcher.on_note("fetching the source")
+        tree = fetch_pinned(self._study, self._locations, self._store)
+        self._watcher.on_note(f"source {tree.origin}, content {tree.content_hash[:12]}")
+        return tree
 
     @cached_property
     def _runner(self) -> TrialRunner:
         study = self._study
         stages = make_stages(
             self._opened.artifacts,
+            self._launcher,
+            shape=self._model.shape,
             workloads=study.workload_values,
             objectives=study.objective_values,
             constraints=study.constraint_expressions,
             clock=self._clock,
             inspect=self._inspect,
+            quality=self._quality,
         )
         return TrialRunner(
             stages,
@@ -140,56 +212,28 @@ class StudyWorkbench:
             ),
         )
 
+    @cached_property
+    def _quality(self) -> QualityCheck | None:
+        self._judging = make_quality(
+            QualityParts(
+                study=self._study,
+                model=self._model,
+                locations=self._locations,
+                servers=self._opened.artifacts,
+                perplexity=self._opened.perplexity,
+                launcher=self._launcher,
+                clock=self._clock,
+                on_note=self._watcher.on_note,
+            )
+        )
+        return self._judging
+
     def _inspect(self, artifact: Artifact) -> None:
         """Check every argument of the study against each new binary, before its first launch."""
         if artifact.key in self._checked:
             return
         self._checked.add(artifact.key)
-        for text in check_study_arguments(self._study, self._space, artifact, self._model.path):
+        for text in check_study_arguments(
+            self._study, self._space, artifact, self._model.path, self._launcher.check
+        ):
             self._watcher.on_note(text)
-
-    # --- flags -------------------------------------------------------------------------------------
-
-    def _report_flags(self, tree: SourceTree, toolchain: Toolchain) -> None:
-        """Say once, before the first build, which flags change nothing. Raises NameUnknown for typos."""
-        values = _flag_values(self._study, self._space)
-        verdicts: dict[str, list[FlagVerdict]] = {}
-        for name, candidates in values.items():
-            base = self._study.fixed.build.without(name)
-            verdicts[name] = [
-                verdict
-                for value in candidates
-                for verdict in examine_flags(
-                    tree, toolchain, Settings({name: value}), base, self._locations.builds / "scratch"
-                )
-            ]
-        for name, found in verdicts.items():
-            self._say_of_flag(name, found, tree)
-
-    def _say_of_flag(self, name: str, found: list[FlagVerdict], tree: SourceTree) -> None:
-        effects = {verdict.effect for verdict in found}
-        if FlagEffect.LIVE in effects or effects == {FlagEffect.EQUAL_TO_DEFAULT}:
-            return
-        first = found[0]
-        if not first.known and first.nearest is not None and name not in HISTORIC_FLAGS:
-            raise NameUnknown(
-                f"{tree.origin} has no build flag {name}: did you mean {first.nearest}? "
-                f"`tuner flags` shows what a flag does in a tree"
-            )
-        if FlagEffect.REFUSED in effects and len(effects) == 1:
-            raise UserError(f"build flag {name}: {first.message}")
-        for effect in sorted(effects - {FlagEffect.EQUAL_TO_DEFAULT}):
-            verdict = next(verdict for verdict in found if verdict.effect is effect)
-            self._watcher.on_note(f"build flag {name} is {effect.value}: {verdict.message}", warning=True)
-
-
-def _flag_values(study: StudyFile, space: Space) -> dict[str, tuple[Scalar, ...]]:
-    """Every flag of the study with the values that it may take, at most four of a long range."""
-    found: dict[str, tuple[Scalar, ...]] = {name: (value,) for name, value in study.fixed.build.items()}
-    for _, config in study.baseline_configs:
-        for name, value in config.build.items():
-            found[name] = tuple(dict.fromkeys((*found.get(name, ()), value)))
-    for tunable in space.tunables:
-        if tunable.layer == "build":
-            found[tunable.name] = tuple(dict.fromkeys((*found.get(tunable.name, ()), *examples(tunable))))
-    return found

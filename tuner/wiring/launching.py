@@ -1,0 +1,59 @@
+"""From the study file to launchers: programs of this host as processes, images as containers."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from tuner.clock import Clock
+from tuner.config import StudyFile
+from tuner.launch import (
+    ContainerEngine,
+    ContainerLauncher,
+    ContainerLimits,
+    Launcher,
+    ProcessLauncher,
+    RunningServer,
+    remove_leftovers,
+)
+from tuner.model import LaunchSpec
+
+
+class ArtifactLauncher:
+    """A `Launcher` that goes by what was built."""
+
+    def __init__(self, programs: Launcher, images: Launcher) -> None:
+        self._programs = programs
+        self._images = images
+
+    def check(self, spec: LaunchSpec) -> tuple[str, ...]:
+        return self._of(spec).check(spec)
+
+    def launch(self, spec: LaunchSpec) -> AbstractContextManager[RunningServer]:
+        return self._of(spec).launch(spec)
+
+    def _of(self, spec: LaunchSpec) -> Launcher:
+        return self._images if spec.artifact.image else self._programs
+
+
+def make_launcher(study: StudyFile, clock: Clock) -> ArtifactLauncher:
+    """Nothing is asked of an engine before an image is launched."""
+    return ArtifactLauncher(
+        ProcessLauncher(clock=clock),
+        ContainerLauncher(limits=container_limits(study), study=study.name, clock=clock),
+    )
+
+
+def remove_containers_left(study: StudyFile) -> tuple[str, ...]:
+    """Remove what killed tuners have left in the engine, if this study is going to use it; names.
+
+    Raises HostError.
+    """
+    return remove_leftovers(ContainerEngine()) if str(study.build.backend) == "docker" else ()
+
+
+def container_limits(study: StudyFile) -> ContainerLimits:
+    """What `serve.container` says."""
+    said = study.serve.container
+    if said is None:
+        return ContainerLimits()
+    return ContainerLimits(memory_bytes=said.memory_bytes, cpus=said.cpus, gpus=said.gpus)
