@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuner import __version__
-from tuner.cli import args, bench, builds, doctor, flags, model, study, study_read
+from tuner.cli import args, bench, builds, compare, doctor, export, flags, model, study, study_read
 from tuner.cli.console import configure_logging, print_line
 
 app = typer.Typer(
@@ -45,6 +45,8 @@ app.add_typer(builds_app, name="builds")
 app.command("flags")(flags.check_flags)
 app.command("args")(args.list_arguments)
 app.command("bench")(bench.bench)
+app.command("compare")(compare.compare)
+app.command("export")(export.export)
 app.command("doctor")(doctor.check_host)
 
 

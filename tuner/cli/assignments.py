@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tuner.errors import UserError
 from tuner.model import Scalar, Settings
+from tuner.wiring.sides import read_scalar
 
 
 def parse_assignments(words: Sequence[str], option: str) -> Settings:
@@ -21,17 +22,5 @@ def parse_assignments(words: Sequence[str], option: str) -> Settings:
             raise UserError(f"{option} {word!r}: expected NAME=VALUE")
         if name in found:
             raise UserError(f"{option} {name} is given twice")
-        found[name] = _scalar(value) if equals else True
+        found[name] = read_scalar(value) if equals else True
     return Settings(found)
-
-
-def _scalar(text: str) -> Scalar:
-    lowered = text.strip().lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Set
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +11,22 @@ import typer
 
 from tuner import wiring
 from tuner.cli.assignments import parse_assignments
+from tuner.cli.calibrate import calibrate as run_calibration
 from tuner.cli.console import err, note, print_json, print_line, print_table
+from tuner.cli.figure_rows import figure_json, figure_table, roof_text
 from tuner.cli.live import STATE_VERBS
 from tuner.cli.options import JsonOption, StateOption, StorageOption
+from tuner.cli.sweep import check_out, print_curve, sweep_workloads
+from tuner.cli.workload_options import WorkloadOptions, make_workload, with_workload_options
+from tuner.cli.workload_text import describe_workload, workload_json
 from tuner.errors import UserError
-from tuner.model import FIGURES, ClosedLoop, split_figure
 from tuner.trial.runner import Progress
-from tuner.units import format_figure
 from tuner.weights import inspect
 
 
+@with_workload_options
 def bench(
+    *,
     server: Annotated[
         str | None, typer.Option("--server", metavar="URL", help="A server that is running.")
     ] = None,
@@ -45,19 +51,38 @@ def bench(
         list[str] | None,
         typer.Option("--env", "-e", metavar="NAME=VALUE", help="An environment variable; repeatable."),
     ] = None,
-    clients: Annotated[int, typer.Option("--clients", min=1, max=4096, help="Concurrent clients.")] = 1,
-    requests: Annotated[
-        int | None, typer.Option("--requests", min=1, help="Per repetition; default 4 a client.")
+    load: WorkloadOptions,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="clients=1,2,4,8",
+            help="Levels of load, clients or rate=0.5,1,2: the curve of throughput and latency.",
+        ),
     ] = None,
-    prompt_tokens: Annotated[int, typer.Option("--prompt-tokens", min=1, help="Per request.")] = 128,
-    output_tokens: Annotated[int, typer.Option("--output-tokens", min=1, help="Per request.")] = 64,
-    repetitions: Annotated[int, typer.Option("--repetitions", min=1, help="Load runs in each launch.")] = 1,
-    launches: Annotated[int, typer.Option("--launches", min=1, help="Fresh launches.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Draw the --sweep there: .svg, .png or .pdf.")
+    ] = None,
+    launches: Annotated[
+        int | None,
+        typer.Option(
+            "--launches",
+            min=1,
+            help="Fresh launches. Default: 3; with --calibrate 12 to 48 of each, until 3 % can be found.",
+        ),
+    ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Launch it against itself: this host's noise floor, below which no gain is called one.",
+        ),
+    ] = False,
     context: Annotated[
         int | None,
         typer.Option("--context", min=1, help="Tokens for each slot; default: what a request needs."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random prompts.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of prompts and arrivals. [0]")] = None,
     state: StateOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -65,21 +90,50 @@ def bench(
     """Measure one configuration: a running server, a binary with a model, or a trial of a study.
 
     Example: tuner bench --binary ./llama-server -m model.gguf --clients 4 -a ubatch-size=256
+
+    With --calibrate it is launched against itself, to know which differences this host cannot tell.
     """
-    if [server is not None, binary is not None, study is not None].count(True) != 1:
-        raise UserError("say what to measure: exactly one of --server URL, --binary PATH, --study NAME")
-    plan = wiring.BenchPlan(
-        workload=ClosedLoop(
-            name="bench",
-            clients=clients,
-            requests=requests or 4 * clients,
-            prompt_tokens=prompt_tokens,
-            output_tokens=output_tokens,
-            repetitions=repetitions,
-        ),
-        launches=launches,
-        seed=seed,
-    )
+    given = {
+        "--trial": trial,
+        "--model": model,
+        "--arg": arg,
+        "--env": env,
+        "--launches": launches,
+        "--context": context,
+        "--seed": seed,
+    }
+    _check_subject(server, binary, study, {name for name, value in given.items() if value is not None}, load)
+    if sweep is not None and study is not None:
+        raise UserError(f"--study measures what the study {study!r} says: leave out --sweep")
+    if out is not None:
+        if sweep is None:
+            raise UserError("--out draws a --sweep: give one")
+        check_out(out)
+    if sweep is not None and calibrate:
+        raise UserError("--calibrate and --sweep exclude each other")
+    workloads = (make_workload(load),) if sweep is None else sweep_workloads(sweep, load)
+    plan = wiring.BenchPlan(workloads=workloads, launches=launches or 3, seed=seed or 0)
+    if calibrate:
+        if server is not None:
+            raise UserError("--calibrate launches servers: give --binary PATH or --study NAME")
+        run_calibration(
+            wiring.parse_side(
+                "default" if study is None else f"{study}:{'default' if trial is None else trial}", "A"
+            ),
+            wiring.CommonGround(
+                binary=binary,
+                model=model,
+                args=parse_assignments(arg or [], "--arg"),
+                env=parse_assignments(env or [], "--env"),
+                context_per_request=context,
+            ),
+            workloads[0] if study is None else None,
+            wiring.Locations.resolve(state=state, storage=storage),
+            launches=launches,
+            seed=plan.seed,
+            as_json=as_json,
+        )
+        return
     with err.status("starting") as status:
 
         def show(progress: Progress) -> None:
@@ -89,11 +143,10 @@ def bench(
             )
 
         if server is not None:
-            shape = inspect(model) if model is not None else None
             result = wiring.bench_server(
                 server,
                 plan=plan,
-                token_range=(shape.prompt_token_low, shape.prompt_token_high) if shape else None,
+                shape=inspect(model) if model is not None else None,
                 on_request=lambda done, total: status.update(f"measuring {done}/{total}"),
             )
         elif binary is not None:
@@ -114,10 +167,31 @@ def bench(
                 study,
                 trial,
                 wiring.Locations.resolve(state=state, storage=storage),
-                launches=launches,
+                launches=plan.launches,
                 on_progress=show,
             )
-    _print(result, as_json=as_json)
+    if sweep is None:
+        _print(result, as_json=as_json)
+    else:
+        print_curve(result, out=out, as_json=as_json)
+
+
+def _check_subject(
+    server: str | None, binary: Path | None, study: str | None, given: Set[str], load: WorkloadOptions
+) -> None:
+    """Raises UserError for options that what is measured has no use for: to ignore them would mislead."""
+    if [server is not None, binary is not None, study is not None].count(True) != 1:
+        raise UserError("say what to measure: exactly one of --server URL, --binary PATH, --study NAME")
+    if study is not None:
+        unused = [*sorted(given & {"--model", "--arg", "--env", "--context"}), *load.given()]
+        why = f"--study measures what the study {study!r} says"
+    elif server is not None:
+        unused = sorted(given & {"--trial", "--arg", "--env", "--launches", "--context"})
+        why = "--server measures a server that is running"
+    else:
+        unused, why = sorted(given & {"--trial"}), "only --study has trials"
+    if unused:
+        raise UserError(f"{why}: leave out {', '.join(unused)}")
 
 
 def _print(result: wiring.BenchResult, *, as_json: bool) -> None:
@@ -126,27 +200,23 @@ def _print(result: wiring.BenchResult, *, as_json: bool) -> None:
         print_json(
             {
                 "command": list(result.command),
-                "figures": {
-                    name: {"value": figure.value, "samples": list(figure.samples), "missing": figure.missing}
-                    for name, figure in figures.items()
-                },
+                "workloads": [workload_json(workload) for workload in result.workloads],
+                "seed": result.seed,
+                "figures": {name: figure_json(figure) for name, figure in figures.items()},
+                "client_bound": result.score.client_bound,
                 "flags": list(result.score.flags),
             }
         )
         return
-    rows = []
-    for name, figure in figures.items():
-        kind = FIGURES[split_figure(name)[1]]
-        if figure.value is None:
-            rows.append((name, "–", "", figure.missing))
-            continue
-        spread = ""
-        if len(figure.samples) > 1:
-            ends = (min(figure.samples), max(figure.samples))
-            spread = " … ".join(format_figure(value, kind.unit) for value in ends)
-        rows.append((name, format_figure(figure.value, kind.unit), spread, ""))
-    print_table(("figure", "median", "range", ""), rows)
+    rows, missing = figure_table(figures)
+    print_table(("figure", "median", "95 % interval", ""), rows)
+    for workload in result.workloads:
+        print_line(describe_workload(workload))
     print_line(f"over {len(result.repetitions)} repetitions")
+    if roofs := [repetition.roof for repetition in result.repetitions if repetition.roof is not None]:
+        print_line(roof_text(roofs[-1]))
+    for why, names in missing.items():
+        note(f"not measured, {why}: {', '.join(name.rpartition('.')[2] for name in names)}")
     for flag in result.score.flags:
         note(f"note: {flag}", warning=True)
     if result.command:

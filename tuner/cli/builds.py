@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import typer
@@ -12,14 +11,11 @@ from tuner.build import CachedBuild
 from tuner.cli.console import note, print_json, print_line, print_table
 from tuner.cli.options import JsonOption, StateOption
 from tuner.errors import UserError
-from tuner.units import format_bytes, format_duration
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
-_FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+from tuner.units import format_bytes, format_duration, parse_bytes
 
 
 def list_cached(state: StateOption = None, as_json: JsonOption = False) -> None:
-    """Every llama-server in the build cache, the most recently used first.
+    """Every llama-server in the build cache and every image that tuner built, the most recently used first.
 
     Example: tuner builds list
     """
@@ -31,12 +27,13 @@ def list_cached(state: StateOption = None, as_json: JsonOption = False) -> None:
         note("the build cache is empty")
         return
     print_table(
-        ("key", "size", "built in", "last used", "source", "flags"),
+        ("key", "kind", "size", "built in", "last used", "source", "flags"),
         [
             (
                 build.key[:12],
+                "image" if build.image else "program",
                 format_bytes(build.size_bytes),
-                format_duration(build.build_s),
+                "" if build.image else format_duration(build.build_s),
                 build.last_used,
                 build.origin,
                 " ".join(f"{name}={value}" for name, value in build.flags.items()) or "defaults",
@@ -70,10 +67,10 @@ def collect_garbage(
 
 def parse_size(text: str, option: str) -> int:
     """'1.5G' → bytes, in powers of 1024. Raises UserError."""
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
+    size_bytes = parse_bytes(text)
+    if size_bytes is None:
         raise UserError(f"{option} {text!r} is not a size: write 500M, 20G or 0")
-    return int(float(found.group(1)) * _FACTORS[found.group(2).upper()])
+    return size_bytes
 
 
 def _json(build: CachedBuild) -> dict[str, Any]:
@@ -89,4 +86,5 @@ def _json(build: CachedBuild) -> dict[str, Any]:
         "last_used": build.last_used,
         "size_bytes": build.size_bytes,
         "in_use": build.in_use,
+        "image": build.image,
     }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from tuner import wiring
@@ -11,13 +14,20 @@ from tuner.doctor import run_checks
 from tuner.errors import HostError
 
 
-def check_host(state: StateOption = None, as_json: JsonOption = False) -> None:
+def check_host(
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", metavar="FILE", help="A GGUF file: does it fit on the GPU?"),
+    ] = None,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """What this host can do, and what is missing, with the remedy. Exits with 3 when something needed is.
 
-    Example: tuner doctor
+    Example: tuner doctor --model model.gguf
     """
     locations = wiring.Locations.resolve(state=state, storage=None)
-    findings = run_checks(locations.state_dir)
+    findings = run_checks(locations.state_dir, model)
     if as_json:
         print_json(
             [

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.cli.console import clean, err
-from tuner.model import FIGURES, Objective, split_figure
+from tuner.model import Objective, kind_of
 from tuner.storage import TrialRecord
 from tuner.study import Snapshot
 from tuner.trial import TrialState
@@ -21,6 +21,7 @@ from tuner.units import format_duration, format_figure
 STATE_VERBS = {
     TrialState.PENDING: "preparing",
     TrialState.BUILDING: "building",
+    TrialState.CHECKING: "judging quality",
     TrialState.LAUNCHING: "launching",
     TrialState.WARMING_UP: "warming up",
     TrialState.MEASURING: "measuring",
@@ -52,12 +53,16 @@ def record_line(record: TrialRecord, objectives: tuple[Objective, ...]) -> str:
         verdict += f" (as {record.reused_from}: the same program with the same settings)"
     else:
         verdict += f", {format_duration(record.durations.total_s)}"
+    if record.repeat_of:
+        verdict += f" (repeats {record.repeat_of}: the host drifted)"
+    if record.client_bound:
+        verdict += " (client-bound: it cannot win)"
     return f"{record.label}: {verdict} | {settings or 'defaults'}"
 
 
 def objective_text(objective: Objective, value: float) -> str:
     """A value with the unit of its objective."""
-    kind = FIGURES.get(split_figure(objective.figure)[1])
+    kind = kind_of(objective.figure)
     return format_figure(value, kind.unit if kind else "1")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -12,10 +13,12 @@ from tuner import wiring
 from tuner.cli.console import clean, note, print_json, print_line, print_table
 from tuner.cli.live import objective_text
 from tuner.cli.options import JsonOption, StateOption, StorageOption
+from tuner.cli.quality import MEAN, mean_text, rejection_lines
 from tuner.cli.summary import describe_config, print_summary, record_json, summary_json
 from tuner.errors import UserError
 from tuner.model import Objective
 from tuner.storage import TrialRecord
+from tuner.study import Status, outcome_sentence, rejected
 from tuner.units import format_duration
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", show_default=False)]
@@ -34,10 +37,12 @@ def status(
 
     Example: tuner study status quickstart
     """
-    report, folder = wiring.study_status(name, wiring.Locations.resolve(state=state, storage=storage))
+    locations = wiring.Locations.resolve(state=state, storage=storage)
+    report, folder = wiring.study_status(name, locations)
     if file:
         sys.stdout.write(report.file_text)
         return
+    summary = wiring.study_summary(name, locations)
     if as_json:
         print_json(
             {
@@ -46,6 +51,12 @@ def status(
                 "charged": report.charged,
                 "running": report.running,
                 "reasons": report.reasons,
+                "anchors": report.anchors,
+                "drifts": report.drifts,
+                "drifted": report.drifted,
+                "client_bound": report.client_bound,
+                "outcome": summary.outcome.value,
+                "answer": outcome_sentence(summary) if summary.baseline else None,
                 "elapsed_s": report.elapsed_s,
                 "seconds": report.seconds,
                 "folder": str(folder),
@@ -53,10 +64,14 @@ def status(
         )
         return
     print_line(f"Study {report.name}: {report.charged} trials, {report.running} running, in {folder}")
+    if summary.baseline is not None:
+        print_line(outcome_sentence(summary))
     print_table(("state", "trials"), [(label, str(number)) for label, number in report.counts.items()])
     if report.reasons:
         print_line()
         print_table(("reason", "trials"), [(label, str(number)) for label, number in report.reasons.items()])
+    for text in _oddities(report):
+        print_line(text)
     print_line()
     print_table(
         ("time", "spent"), [(label, format_duration(spent)) for label, spent in report.seconds.items()]
@@ -91,7 +106,7 @@ def trials(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every trial with its settings and figures; baselines and confirmations first.
+    """Every trial with its settings and figures; baselines and drift anchors first, confirmations last.
 
     Example: tuner study trials quickstart --csv > trials.csv
     """
@@ -102,8 +117,15 @@ def trials(
     elif as_csv:
         _write_csv(records)
     else:
-        columns = ("trial", "state", *(objective.figure for objective in objectives), "settings")
-        print_table(columns, [_row(record, objectives) for record in records])
+        judged = any(MEAN in record.figures for record in records)
+        columns = (
+            *("trial", "state", *(objective.figure for objective in objectives)),
+            *((MEAN,) if judged else ()),
+            "settings",
+        )
+        print_table(columns, [_row(record, objectives, judged=judged) for record in records])
+        for line in rejection_lines(rejected(records)):
+            print_line(line)
 
 
 def list_all(state: StateOption = None, storage: StorageOption = None, as_json: JsonOption = False) -> None:
@@ -145,16 +167,34 @@ def delete(
         note(f"deleted study {name}")
 
 
-def _row(record: TrialRecord, objectives: tuple[Objective, ...]) -> tuple[str, ...]:
+def _oddities(report: Status) -> Iterator[str]:
+    """What a reader must know of the measurements, in sentences."""
+    if report.anchors:
+        changed = f"the host was found to have drifted {report.drifts} times" if report.drifts else "no drift"
+        yield f"Drift: {report.anchors} launches of anchors, {changed}."
+    if report.drifted:
+        yield f"{report.drifted} trials were measured meanwhile; `study trials` shows them and their repeats."
+    if report.client_bound:
+        yield f"{report.client_bound} trials were bound by the client: such a measurement cannot win."
+
+
+def _row(record: TrialRecord, objectives: tuple[Objective, ...], *, judged: bool) -> tuple[str, ...]:
     values = (
         [objective_text(o, value) for o, value in zip(objectives, record.objectives, strict=True)]
         if record.objectives
         else ["–"] * len(objectives)
     )
     state = record.state.value if record.reason is None else f"{record.state.value}: {record.reason.value}"
-    if record.reused_from:
-        state += f" (as {record.reused_from})"
-    return (record.label, state, *values, describe_config(record))
+    marks = (
+        f"as {record.reused_from}" if record.reused_from else "",
+        f"repeats {record.repeat_of}" if record.repeat_of else "",
+        "host drifted" if record.drifted else "",
+        "client-bound" if record.client_bound else "",
+    )
+    if any(marks):
+        state += f" ({', '.join(filter(None, marks))})"
+    quality = (mean_text(record),) if judged else ()
+    return (record.label, state, *values, *quality, describe_config(record))
 
 
 def _write_csv(records: tuple[TrialRecord, ...]) -> None:
@@ -174,7 +214,11 @@ def _write_csv(records: tuple[TrialRecord, ...]) -> None:
         "state",
         "reason",
         "reused_from",
+        "repeat_of",
+        "drifted",
+        "client_bound",
         "build_s",
+        "quality_s",
         "launch_s",
         "measure_s",
         "total_s",

@@ -8,19 +8,25 @@ from typing import Any
 
 from tuner.cli.console import print_line, print_table
 from tuner.cli.live import objective_text
+from tuner.cli.quality import quality_line, rejection_lines
 from tuner.model import Direction, Objective
-from tuner.stats import Comparison
+from tuner.stats import Comparison, Fate
 from tuner.storage import TrialRecord, config_to_json
-from tuner.study import Confirmation, Summary
+from tuner.study import DEFAULT_BASELINE, Confirmation, Finalist, Outcome, Summary, outcome_sentence
 from tuner.units import format_percent
+
+_FATES = {
+    Fate.RUNNING: "",
+    Fate.WORSE: "proven worse than a baseline",
+    Fate.BEHIND: "proven worse than another finalist",
+    Fate.TOO_SMALL: "its gain, if any, is below this host's noise floor",
+    Fate.HOPELESS: "the launches that were left would hardly have shown a gain",
+}
 
 
 def verdict(comparison: Comparison) -> str:
-    """'faster by 8.1 % [6.0 %, 10.3 %]', 'cannot tell', … as a sentence fragment."""
-    interval = ""
-    if comparison.low is not None and comparison.high is not None:
-        ends = (format_percent(end - 1, signed=True) for end in (comparison.low, comparison.high))
-        interval = f" [{', '.join(ends)}]"
+    """'proven better [+6.0 %, +10.3 %]', 'cannot tell', … as a sentence fragment."""
+    interval = interval_text(comparison)
     match comparison.verdict:
         case "faster":
             return f"proven better{interval}"
@@ -28,6 +34,14 @@ def verdict(comparison: Comparison) -> str:
             return f"proven worse{interval}"
         case _:
             return f"cannot tell{interval}"
+
+
+def interval_text(comparison: Comparison) -> str:
+    """' [+6.0 %, +10.3 %]' with its blank; empty where there is none."""
+    if comparison.low is None or comparison.high is None:
+        return ""
+    ends = (format_percent(end - 1, signed=True) for end in (comparison.low, comparison.high))
+    return f" [{', '.join(ends)}]"
 
 
 def print_summary(summary: Summary) -> None:
@@ -38,26 +52,14 @@ def print_summary(summary: Summary) -> None:
     if summary.best is None:
         _print_without_best(summary)
         return
-    kept = summary.best.identity == summary.baseline.identity
-    if kept:
-        print_line("Nothing that was tried is shown to be better than llama.cpp's defaults: keep them.")
+    print_line(outcome_sentence(summary))
     if summary.challenger is not None:
-        rows = [
-            _row(position, objective, summary.baseline, summary.challenger, summary.confirmations)
-            for position, objective in enumerate(summary.objectives)
-        ]
-        role = "next best" if kept else "best"
-        print_table(("objective", "baseline", role, "difference"), rows, title=f"Study {summary.name}")
-        print_line()
-        for confirmation in summary.confirmations:
-            print_line(
-                f"{role.capitalize()}, {confirmation.objective.figure}: {_verdict_line(confirmation)}."
-            )
-        source = "fresh interleaved launches" if summary.confirmations else "the search itself: not confirmed"
-        print_line(f"Figures are of {source}. {role.capitalize()}: {_origin(summary.challenger)}.")
-        if kept:
-            print_line(f"Its settings: {describe_config(summary.challenger)}")
+        _print_challenger(summary, summary.challenger)
     print_line(f"Settings: {describe_config(summary.best)}")
+    if (quality := quality_line(summary.best)) is not None:
+        print_line(quality)
+    for line in rejection_lines(summary.rejected):
+        print_line(line)
     for flag in summary.best.flags:
         print_line(f"Note: {flag}")
     if summary.command:
@@ -66,9 +68,56 @@ def print_summary(summary: Summary) -> None:
         print_line(f"  {summary.command}")
 
 
+def _print_challenger(summary: Summary, challenger: TrialRecord) -> None:
+    won = summary.outcome is Outcome.PROVEN_GAIN
+    role = "best" if won else "next best"
+    if summary.confirmations:
+        rows = [_confirmed_row(confirmation) for confirmation in summary.confirmations]
+    else:
+        rows = [_searched_row(summary, challenger, n, o) for n, o in enumerate(summary.objectives)]
+    columns = ("objective", "against", "baseline", role, "difference", "verdict")
+    print_table(columns, rows, title=f"Study {summary.name}: {challenger.label}, the {role}")
+    print_line()
+    if summary.confirmations:
+        launches = max(len(confirmation.challenger) for confirmation in summary.confirmations)
+        print_line(
+            f"Figures are of {launches} fresh launches each, in blocks of random order, with what an export "
+            f"has. All intervals of one objective hold together, with 99 % confidence."
+        )
+        for objective in summary.objectives:
+            if (floor := summary.floors.get(objective.figure)) is not None:
+                print_line(
+                    f"This host's noise floor: no difference in {objective.figure} below "
+                    f"{format_percent(floor)} is called one."
+                )
+    else:
+        print_line("Figures are of the search itself: not confirmed.")
+    for finalist in summary.finalists:
+        if len(summary.finalists) > 1 or finalist.out:
+            print_line(finalist_line(finalist))
+    print_line(f"{role.capitalize()}: {_origin(challenger)}.")
+    if not won:
+        print_line(f"Its settings: {describe_config(challenger)}")
+
+
+def finalist_line(finalist: Finalist) -> str:
+    """'Finalist trial 3, 5 launches: +8.1 % …' with why it is out."""
+    found = finalist.confirmations[0] if finalist.confirmations else None
+    told = "not launched afresh" if not finalist.launches else f"{finalist.launches} launches"
+    if found is not None:
+        difference = format_percent(found.comparison.ratio - 1, signed=True)
+        told += f", {found.objective.figure} {difference}{interval_text(found.comparison)}"
+    why = f"it broke a constraint or failed: {finalist.out}" if finalist.out else ""
+    if finalist.fate is not None:
+        why = _FATES[finalist.fate]
+    return f"Finalist {finalist.record.label}: {told}{f'; out, {why}' if why else ''}."
+
+
 def _print_without_best(summary: Summary) -> None:
     if not summary.front:
         print_line("No configuration has been measured that meets all constraints.")
+        for line in rejection_lines(summary.rejected):
+            print_line(line)
         return
     columns = ("trial", *(objective.figure for objective in summary.objectives), "settings")
     rows = [
@@ -87,31 +136,36 @@ def _print_without_best(summary: Summary) -> None:
     print_line("Name the objective that decides with `prefer:` in the study file, or a trial with --trial.")
 
 
-def _row(
-    position: int,
-    objective: Objective,
-    baseline: TrialRecord,
-    challenger: TrialRecord,
-    confirmations: Sequence[Confirmation],
-) -> tuple[str, str, str, str]:
-    before, after = baseline.objectives[position], challenger.objectives[position]
-    difference = after / before if before else None
-    if confirmations:
-        confirmed = confirmations[position]
-        before, after = _typical(confirmed.baseline), _typical(confirmed.challenger)
-        difference = confirmed.comparison.ratio
-    wanted = "higher" if objective.direction is Direction.MAXIMIZE else "lower"
+def _confirmed_row(confirmation: Confirmation) -> tuple[str, ...]:
+    objective, comparison = confirmation.objective, confirmation.comparison
     return (
-        f"{objective.figure} ({wanted} is better)",
-        objective_text(objective, before),
-        objective_text(objective, after),
-        format_percent(difference - 1, signed=True) if difference is not None else "–",
+        _wanted(objective),
+        confirmation.against,
+        objective_text(objective, _typical(confirmation.baseline)),
+        objective_text(objective, _typical(confirmation.challenger)),
+        format_percent(comparison.ratio - 1, signed=True),
+        verdict(comparison),
     )
 
 
-def _verdict_line(confirmation: Confirmation) -> str:
-    launches = min(len(confirmation.baseline), len(confirmation.challenger))
-    return f"{verdict(confirmation.comparison)}, {launches} launches each"
+def _searched_row(
+    summary: Summary, challenger: TrialRecord, position: int, objective: Objective
+) -> tuple[str, ...]:
+    assert summary.baseline is not None  # noqa: S101  nothing is printed without it
+    before, after = summary.baseline.objectives[position], challenger.objectives[position]
+    return (
+        _wanted(objective),
+        DEFAULT_BASELINE,
+        objective_text(objective, before),
+        objective_text(objective, after),
+        format_percent(after / before - 1, signed=True) if before else "–",
+        "not confirmed",
+    )
+
+
+def _wanted(objective: Objective) -> str:
+    wanted = "higher" if objective.direction is Direction.MAXIMIZE else "lower"
+    return f"{objective.figure} ({wanted} is better)"
 
 
 def _typical(values: Sequence[float]) -> float:
@@ -141,23 +195,41 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     return {
         "study": summary.name,
         "objectives": [{"figure": o.figure, "direction": o.direction.value} for o in summary.objectives],
+        "outcome": summary.outcome.value,
+        "answer": outcome_sentence(summary),
+        "settled": summary.settled,
+        "noise_floors": dict(summary.floors),
         "baseline": record_json(summary.baseline) if summary.baseline else None,
+        "keep": summary.keep,
         "best": record_json(summary.best) if summary.best else None,
         "challenger": record_json(summary.challenger) if summary.challenger else None,
         "front": [record_json(record) for record in summary.front],
-        "confirmations": [
+        "confirmations": [confirmation_json(confirmation) for confirmation in summary.confirmations],
+        "finalists": [
             {
-                "figure": confirmation.objective.figure,
-                "baseline": list(confirmation.baseline),
-                "challenger": list(confirmation.challenger),
-                "ratio": confirmation.comparison.ratio,
-                "low": confirmation.comparison.low,
-                "high": confirmation.comparison.high,
-                "verdict": confirmation.comparison.verdict,
+                "label": finalist.record.label,
+                "launches": finalist.launches,
+                "out": finalist.out or (_FATES[finalist.fate] if finalist.fate else ""),
+                "confirmations": [confirmation_json(found) for found in finalist.confirmations],
             }
-            for confirmation in summary.confirmations
+            for finalist in summary.finalists
         ],
+        "rejected": [record_json(record) for record in summary.rejected],
         "command": summary.command,
+    }
+
+
+def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
+    """One comparison of fresh launches; values by block."""
+    return {
+        "figure": confirmation.objective.figure,
+        "against": confirmation.against,
+        "baseline": list(confirmation.baseline),
+        "challenger": list(confirmation.challenger),
+        "ratio": confirmation.comparison.ratio,
+        "low": confirmation.comparison.low,
+        "high": confirmation.comparison.high,
+        "verdict": confirmation.comparison.verdict,
     }
 
 
@@ -174,8 +246,12 @@ def record_json(record: TrialRecord) -> dict[str, Any]:
         "figures": {name: figure.value for name, figure in record.figures.items()},
         "constraints": {c.expression: c.violation for c in record.constraints},
         "flags": list(record.flags),
+        "client_bound": record.client_bound,
+        "drifted": record.drifted,
+        "repeat_of": record.repeat_of,
         "reused_from": record.reused_from,
         "build_s": record.durations.build_s,
+        "quality_s": record.durations.quality_s,
         "launch_s": record.durations.launch_s,
         "measure_s": record.durations.measure_s,
         "total_s": record.durations.total_s,
