@@ -1,0 +1,1 @@
+"""The noise of launches: recorded, modelled, and what comparisons make of it."""
