@@ -48,10 +48,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Compile before the first test: a build takes longer than a test may."""
     if REQUIREMENT not in required() or session.config.option.collectonly:
         return
-    if any("llama_server" in getattr(item, "fixturenames", ()) for item in session.items):
+    named = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "llama_server" in named:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         assert reporter is not None
-        session.config.stash[_SERVERS].build_all(lambda text: reporter.write_line(text, flush=True))
+        session.config.stash[_SERVERS].build_all(
+            lambda text: reporter.write_line(text, flush=True), perplexity="llama_perplexity" in named
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -79,6 +82,16 @@ def llama_server(pytestconfig: pytest.Config) -> Callable[..., Path]:
 
     def find(version: str = NEWEST) -> Path:
         return pytestconfig.stash[_SERVERS].server(version)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def llama_perplexity(pytestconfig: pytest.Config, llama_server: Callable[..., Path]) -> Callable[..., Path]:
+    """`llama_perplexity(version="0.3.36")`: of the same tree and flags as `llama_server(version)`."""
+
+    def find(version: str = NEWEST) -> Path:
+        return pytestconfig.stash[_SERVERS].perplexity(version)
 
     return find
 

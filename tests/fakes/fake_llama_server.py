@@ -2,7 +2,8 @@
 """A stand-in for llama-server, for faults that the real one will not produce on demand.
 
 It parses its command line with the real `--help` text of one version, listens, answers /health, /props,
-/metrics, /v1/models and POST /completion as that version does, and sleeps where the real one computes.
+/metrics, /v1/models, /tokenize, POST /completion and /v1/chat/completions as that version does, with a
+prompt cache, and sleeps where the real one computes. A word of text is a token.
 How fast it is and what goes wrong is a `Behaviour`, passed as JSON in a first argument `--behaviour=JSON`
 (`tests.fakes.install_fake` writes an executable `llama-server` that does). Standard library only, no
 module that is slow to import, and one file because it is run by its path, outside of any package.
@@ -17,7 +18,10 @@ import socket
 import sys
 import threading
 import time
+import zlib
 from dataclasses import asdict, dataclass, fields
+from itertools import takewhile
+from operator import eq
 from pathlib import Path
 from types import CodeType
 
@@ -62,11 +66,15 @@ class Behaviour:
     crash_signal: int = signal.SIGABRT
     """0: exits with code 1 instead."""
     crash_log: str = ""
+    eat_memory_bytes: int | None = None
+    """Takes so much memory while starting, or with `crash_after_requests` before that crash."""
     stall_after_tokens: int | None = None
     cut_stream_after_tokens: int | None = None
     error_500_every: int | None = None
     """1: every request."""
     error_message: str = "Compute error."
+    unavailable_requests: int = 0
+    """The first so many are answered with 503, as by a server that is loading its model again."""
     garbage: bool = False
     """Chunks that are not JSON."""
     truncate_to: int | None = None
@@ -190,8 +198,10 @@ def parse(words: list[str], version: str) -> dict[str, object]:
         position += 1 + argument.values
         key = argument.key.replace("-", "_")
         if not values:
-            negated = word.startswith(("--no-", "-no-", "-nocb", "-nkvo"))
-            found[key] = argument.key.startswith("no-") or not negated
+            if argument.key.startswith("no-"):
+                found[key] = word != f"--{argument.key[3:]}"
+            else:
+                found[key] = not word.startswith(("--no-", "-no-", "-nocb", "-nkvo"))
         elif argument.key in INTEGERS:
             try:
                 found[key] = int(values[0])
@@ -235,11 +245,14 @@ class Server:
         self.slots = threading.Semaphore(self.total_slots)
         self.lock = threading.Lock()
         self.requests = 0
+        self.cached: list[list[int]] = []
+        """What was computed, latest last: prompts with their answers."""
         self.busy = 0
         self.deferred = 0
         self.counters = dict.fromkeys(
             (
                 "prompt_tokens_total",
+                "prompt_tokens_cached_total",
                 "prompt_seconds_total",
                 "tokens_predicted_total",
                 "tokens_predicted_seconds_total",
@@ -258,9 +271,19 @@ class Server:
     def speed(self, code: CodeType) -> float:
         return max(1e-3, self.factor * float(str(evaluate(code, self.args, max(1, self.busy)))))
 
+    def find_cached(self, prompt: list[int]) -> int:
+        """How many tokens at its beginning were computed before; the last of it always is computed anew."""
+        if self.args.get("no_cache_prompt"):
+            return 0
+        with self.lock:
+            known = [sum(1 for _ in takewhile(bool, map(eq, prompt, old))) for old in self.cached]
+        return min(max(known, default=0), len(prompt) - 1)
+
     def die(self) -> None:
         if self.behaviour.crash_log:
             say(self.behaviour.crash_log)
+        if self.behaviour.eat_memory_bytes is not None:
+            eat_memory(self.behaviour.eat_memory_bytes)
         end(1 if self.behaviour.crash_signal == 0 else 128 + self.behaviour.crash_signal)
 
 
@@ -268,6 +291,13 @@ def evaluate(code: str | CodeType, args: dict[str, object], busy: int = 1) -> ob
     scope = {**args, "busy": busy, "env": lambda name: os.environ.get(name, "")}
     scope.update(min=min, max=max, abs=abs, __builtins__={})
     return eval(code, scope)  # noqa: S307 - the tests' own expressions
+
+
+def eat_memory(size_bytes: int) -> None:
+    """Take so much, touched, and keep it for a moment: the limit's killer needs no more."""
+    taken = b"x" * size_bytes
+    time.sleep(5)
+    say(f"{len(taken)} bytes were to be had")
 
 
 def end(code: int) -> None:
@@ -367,19 +397,23 @@ class Connection:
         elif path == "/metrics":
             self.fail(501, "This server does not support metrics endpoint.", "not_supported_error")
         elif path in ("/completion", "/completions") and method == "POST":
-            self.complete(body)
+            self.complete(body, chat=False)
+        elif path == "/v1/chat/completions" and method == "POST":
+            self.complete(body, chat=True)
+        elif path == "/tokenize" and method == "POST":
+            self.reply(200, {"tokens": words_to_tokens(str(json.loads(body)["content"]))})
         else:
             self.fail(404, "File Not Found", "not_found_error")
 
-    def complete(self, body: bytes) -> None:
+    def complete(self, body: bytes, *, chat: bool) -> None:
         server, behaviour = self.server, self.server.behaviour
         try:
             asked = json.loads(body)
-            prompt = asked["prompt"]
+            prompt = apply_template(asked["messages"]) if chat else read_prompt(asked["prompt"])
         except (ValueError, KeyError, TypeError) as error:
             self.fail(500, f"[json.exception.parse_error.101] {error}", "server_error")
             return
-        prompt_tokens = len(prompt) if isinstance(prompt, list) else len(str(prompt).split()) + 1
+        prompt_tokens = len(prompt)
         if prompt_tokens >= server.context:
             self.fail(
                 400,
@@ -399,18 +433,22 @@ class Connection:
                 server.deferred -= 1
                 server.busy += 1
             try:
+                if number <= behaviour.unavailable_requests:
+                    self.fail(503, "Loading model", "unavailable_error")
+                    return
                 if behaviour.error_500_every and number % behaviour.error_500_every == 0:
                     self.fail(500, behaviour.error_message, "server_error")
                     return
-                self.generate(asked, prompt_tokens, number)
+                self.generate(asked, prompt, number, chat=chat)
             finally:
                 with server.lock:
                     server.busy -= 1
 
-    def generate(self, asked: dict[str, object], prompt_tokens: int, number: int) -> None:
+    def generate(self, asked: dict[str, object], prompt: list[int], number: int, *, chat: bool) -> None:
         server, behaviour = self.server, self.server.behaviour
+        prompt_tokens = len(prompt)
         stream = bool(asked.get("stream"))
-        wanted = int(str(asked.get("n_predict", -1)))
+        wanted = int(str(asked.get("max_tokens" if chat else "n_predict", -1)))
         wanted = wanted if wanted >= 0 else 64
         room = server.context - prompt_tokens
         limits = [limit for limit in (behaviour.truncate_to, behaviour.stop_after) if limit is not None]
@@ -418,13 +456,16 @@ class Connection:
         truncated = answer < wanted and (behaviour.truncate_to is not None or room < wanted)
 
         started = time.perf_counter()
-        time.sleep(prompt_tokens / server.speed(server.prefill_code))
+        cached = server.find_cached(prompt) if asked.get("cache_prompt", True) else 0
+        fresh = prompt_tokens - cached
+        time.sleep(fresh / server.speed(server.prefill_code))
         prompt_s = time.perf_counter() - started
         with server.lock:
-            server.counters["prompt_tokens_total"] += prompt_tokens
+            server.counters["prompt_tokens_total"] += fresh
+            server.counters["prompt_tokens_cached_total"] += cached
             server.counters["prompt_seconds_total"] += prompt_s
             ubatch = max(1, int(str(server.args["ubatch_size"])))
-            server.counters["n_decode_total"] += -(-prompt_tokens // ubatch)
+            server.counters["n_decode_total"] += -(-fresh // ubatch)
         if stream:
             self.send(
                 b"HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nX-Accel-Buffering: no\r\n"
@@ -434,6 +475,9 @@ class Connection:
             )
         decode_started = due = time.perf_counter()
         done = 0
+        said: list[int] = []
+        if stream and chat:
+            self.chat_event({"role": "assistant", "content": None})
         while done < answer:
             step = min(behaviour.tokens_per_chunk, answer - done)
             due += step / server.speed(server.decode_code)
@@ -441,9 +485,12 @@ class Connection:
             if delay > 0:
                 time.sleep(delay)
             done += step
+            said += words_to_tokens(" word" * step) if chat else [7 + done] * step
             with server.lock:
                 server.counters["n_decode_total"] += step / max(1, server.busy)
-            if stream:
+            if stream and chat and not behaviour.garbage:
+                self.chat_event({"content": " word" * step})
+            elif stream:
                 self.event(
                     "not json at all {"
                     if behaviour.garbage
@@ -468,12 +515,13 @@ class Connection:
         with server.lock:
             server.counters["tokens_predicted_total"] += answer
             server.counters["tokens_predicted_seconds_total"] += decode_s
+            server.cached = [*server.cached[-_MOST_CACHED:], [*prompt, *said]]
         timings = {
-            "cache_n": 0,
-            "prompt_n": prompt_tokens,
+            "cache_n": cached,
+            "prompt_n": fresh,
             "prompt_ms": prompt_s * 1e3,
-            "prompt_per_token_ms": prompt_s * 1e3 / max(1, prompt_tokens),
-            "prompt_per_second": prompt_tokens / max(prompt_s, 1e-9),
+            "prompt_per_token_ms": prompt_s * 1e3 / max(1, fresh),
+            "prompt_per_second": fresh / max(prompt_s, 1e-9),
             "predicted_n": answer,
             "predicted_ms": decode_s * 1e3,
             "predicted_per_token_ms": decode_s * 1e3 / max(1, answer),
@@ -481,6 +529,14 @@ class Connection:
         }
         if server.version != "0.3.36":
             del timings["cache_n"]
+        if stream and chat:
+            # Neither response_fields nor `truncated` here; usage and timings come after the last delta.
+            self.chat_event({}, finish_reason="length" if answer == wanted else "stop")
+            usage = {"completion_tokens": answer, "prompt_tokens": prompt_tokens}
+            self.event({"choices": [], "object": "chat.completion.chunk", "usage": usage, "timings": timings})
+            self.event("[DONE]")
+            self.send(b"0\r\n\r\n")
+            return
         last: dict[str, object] = {
             "index": 0,
             "content": "" if stream else " word" * answer,
@@ -509,10 +565,39 @@ class Connection:
         else:
             self.reply(200, last)
 
+    def chat_event(self, delta: dict[str, object], finish_reason: str | None = None) -> None:
+        choice = {"finish_reason": finish_reason, "index": 0, "delta": delta}
+        self.event({"choices": [choice], "object": "chat.completion.chunk"})
+
     def event(self, payload: object) -> None:
         text = payload if isinstance(payload, str) else json.dumps(payload, separators=(",", ":"))
         data = f"data: {text}\n\n".encode()
         self.send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+
+_MOST_CACHED = 64
+_ROLES = {"system": 1, "user": 2, "assistant": 3}
+
+
+def words_to_tokens(text: str) -> list[int]:
+    """An id for each word, the same for the same word."""
+    return [4 + zlib.crc32(word.encode()) % 28000 for word in text.split()]
+
+
+def read_prompt(prompt: object) -> list[int]:
+    """A text, or ids and texts in one list. Texts begin with a token of their own, as a BOS."""
+    if not isinstance(prompt, list):
+        return [0, *words_to_tokens(str(prompt))]
+    parts = [[part] if isinstance(part, int) else words_to_tokens(part) for part in prompt]
+    return [token for part in parts for token in part]
+
+
+def apply_template(messages: list[dict[str, str]]) -> list[int]:
+    """Each message behind a token for its role, and one at the end for who speaks now."""
+    tokens = []
+    for message in messages:
+        tokens += [_ROLES[message["role"]], *words_to_tokens(message["content"])]
+    return [*tokens, _ROLES["assistant"]]
 
 
 def props(server: Server) -> dict[str, object]:
@@ -537,8 +622,8 @@ def metrics(server: Server) -> str:
     with server.lock:
         counters = {**server.counters, "n_decode_total": round(server.counters["n_decode_total"])}
         gauges = {"requests_processing": server.busy, "requests_deferred": server.deferred}
-    if server.version == "0.3.36":
-        counters["prompt_tokens_cached_total"] = 0
+    if server.version != "0.3.36":
+        del counters["prompt_tokens_cached_total"]
     lines = []
     for kind, values in (("counter", counters), ("gauge", gauges)):
         for name, value in values.items():
@@ -609,6 +694,8 @@ def main() -> None:
         if behaviour.exit_while_starting is not None:
             say(behaviour.starting_log)
             end(behaviour.exit_while_starting)
+        if behaviour.eat_memory_bytes is not None and behaviour.crash_after_requests is None:
+            eat_memory(behaviour.eat_memory_bytes)
         model = str(args["model"])
         if not behaviour.router and not os.path.isfile(model):  # noqa: PTH113 - as above
             say(f"gguf_init_from_file: failed to open GGUF file '{model}' (No such file or directory)")

@@ -5,7 +5,8 @@ In-process and without any HTTP of its own, so that a test says byte by byte wha
     with ScriptedServer([Send(b"HTTP/1.1 200 OK…"), Wait(0.1), Reset()]) as server:
         … server.base_url …
 
-The last script is repeated when there are more connections than scripts. `fake_llama_server` is the stand-in
+The last script is repeated when there are more requests than scripts. Only POST /tokenize is answered out of
+turn, a token for each word: chat workloads ask it before they begin. `fake_llama_server` is the stand-in
 for the whole program; this one is for what a single connection can do wrong.
 """
 
@@ -51,11 +52,13 @@ Script = Sequence[Step]
 
 @dataclass
 class ScriptedServer:
-    """Plays `scripts`, by the order in which connections are accepted; a script's end closes in order."""
+    """Plays `scripts`, by the order in which requests are complete; a script's end closes in order."""
 
     scripts: Sequence[Script]
     requests: list[bytes] = field(default_factory=list)
     """What was received, whole requests, in the order in which they were complete."""
+    tokenizes: bool = True
+    """Whether POST /tokenize is answered out of turn."""
     base_url: str = ""
     """Where it listens, on loopback; known once it is entered."""
     most_at_once: int = 0
@@ -81,18 +84,23 @@ class ScriptedServer:
         self._accepting.join(timeout=5)
 
     def _accept(self) -> None:
-        for number in range(1_000_000):
+        while True:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            script = self.scripts[min(number, len(self.scripts) - 1)]
-            threading.Thread(target=self._serve, args=(connection, script), daemon=True).start()
+            # A small piece leaves when it is sent, and does not wait for the one behind it.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
-    def _serve(self, connection: socket.socket, script: Script) -> None:
+    def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             received = _read_request(connection)
+            if self.tokenizes and received.startswith(b"POST /tokenize "):
+                self._play(connection, _tokenized(received))
+                return
             with self._lock:
+                script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
                 self.requests.append(received)
                 self._live += 1
                 self.most_at_once = max(self.most_at_once, self._live)
@@ -181,6 +189,43 @@ def good_stream(output_tokens: int, *, gap_s: float = 0.0) -> Script:
             steps.append(Wait(gap_s))
         steps.append(Send(content()))
     return [*steps, Send(final(output_tokens) + LAST)]
+
+
+def chat_event(delta: dict[str, object], finish_reason: str | None = None) -> bytes:
+    """A chunk of a chat as llama-server sends it, framed."""
+    choice = {"finish_reason": finish_reason, "index": 0, "delta": delta}
+    data = json.dumps({"choices": [choice], "object": "chat.completion.chunk"}).encode()
+    return chunk(b"data: " + data + b"\n\n")
+
+
+def chat_end(output_tokens: int, *, prompt_tokens: int = 8) -> bytes:
+    """What ends a chat: why, usage and timings, and [DONE]; framed."""
+    timings = {
+        "cache_n": 0,
+        "prompt_n": prompt_tokens,
+        "prompt_ms": 20.0,
+        "predicted_n": output_tokens,
+        "predicted_ms": 10.0 * output_tokens,
+    }
+    usage = {"completion_tokens": output_tokens, "prompt_tokens": prompt_tokens}
+    data = {"choices": [], "object": "chat.completion.chunk", "usage": usage, "timings": timings}
+    told = chunk(b"data: " + json.dumps(data).encode() + b"\n\n")
+    return chat_event({}, "length") + told + chunk(b"data: [DONE]\n\n")
+
+
+def chat_stream(output_tokens: int, *, gap_s: float = 0.0) -> Script:
+    """A whole answer of the chat endpoint, one chunk for each token, behind one that says who speaks."""
+    steps: list[Step] = [Send(HEAD + chat_event({"role": "assistant", "content": None}))]
+    for _ in range(output_tokens):
+        if gap_s:
+            steps.append(Wait(gap_s))
+        steps.append(Send(chat_event({"content": " word"})))
+    return [*steps, Send(chat_end(output_tokens) + LAST)]
+
+
+def _tokenized(request: bytes) -> Script:
+    words = json.loads(request.partition(b"\r\n\r\n")[2])["content"].split()
+    return whole_answer("200 OK", json.dumps({"tokens": list(range(len(words)))}).encode())
 
 
 def whole_answer(status: str, body: bytes, content_type: str = "application/json") -> Script:

@@ -33,7 +33,9 @@ workloads:
 objectives: [{{maximize: load.output_tokens_per_s}}, {{minimize: chat.ttft_p50_s}}]
 prefer: load.output_tokens_per_s
 constraints: ["load.error_rate <= 0", "chat.ttft_p50_s <= 100 * baseline"]
-search: {{trials: 2, seed: 1}}
+search:
+  {{trials: 2, seed: 1, anchors: {{every: 0}},
+   confirm: {{finalists: 1, launches: 3}}}}
 """
 
 
@@ -81,7 +83,9 @@ space:
 workloads:
   - {{name: load, kind: closed-loop, clients: 2, requests: 4, prompt_tokens: 48, output_tokens: 16}}
 objectives: [{{maximize: load.output_tokens_per_s}}]
-search: {{trials: 4, seed: 1, startup_trials: 4}}
+search:
+  {{trials: 4, seed: 1, startup_trials: 4, anchors: {{every: 0}},
+   confirm: {{finalists: 1, launches: 3}}}}
 """
 
 

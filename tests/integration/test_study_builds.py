@@ -35,7 +35,9 @@ space:
 workloads:
   - {{name: load, kind: closed-loop, clients: 2, requests: 4, prompt_tokens: 16, output_tokens: 16}}
 objectives: [{{maximize: load.output_tokens_per_s}}]
-search: {{trials: {trials}, seed: 1, startup_trials: 3}}
+search:
+  {{trials: {trials}, seed: 1, startup_trials: 3, anchors: {{every: 0}},
+   confirm: {{finalists: 1, launches: 3}}}}
 """
 
 
@@ -123,6 +125,29 @@ def test_an_inert_flag_is_told_once_before_the_first_build_and_makes_no_second_t
     # Two sizes of ubatch are all that is left to tell apart.
     sizes = [record["config"]["args"]["ubatch-size"] for record in fresh]
     assert len(sizes) == len(set(sizes))
+
+
+def test_a_winner_bound_to_this_cpu_is_exported_with_its_price(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.write(trials=1)
+    assert case.study_run() == 0
+    capsys.readouterr()
+    bound, portable = tmp_path / "bound", tmp_path / "portable"
+    assert case.tuner("export", "builds", "--out", str(bound)) == 0
+    assert "bound to this CPU model" in capsys.readouterr().err
+    assert "-DGGML_NATIVE=ON" in (bound / "Dockerfile").read_text()
+    before = launches(case.server)
+    assert case.tuner("export", "builds", "--portable", "--out", str(portable), "--json") == 0
+    assert launches(case.server) == before + 4, "two of each"
+    told = json.loads(capsys.readouterr().out)["portable"]
+    assert told["load.output_tokens_per_s"]["verdict"] in ("faster", "slower", "cannot tell")
+    assert "-DGGML_NATIVE=OFF" in (portable / "Dockerfile").read_text()
+    assert json.loads((portable / "provenance.json").read_text())["portable_against_measured"] == told
+    assert case.tuner("export", "builds", "--portable", "--out", str(portable)) == 2
+    assert launches(case.server) == before + 4, "a folder that holds something is told before anything runs"
+    assert case.tuner("export", "builds", "--trial", "99", "--out", str(tmp_path / "x")) == 2
+    assert "has no trial 99" in capsys.readouterr().err
 
 
 def test_a_mistyped_flag_ends_with_2_and_the_name_that_was_meant(
