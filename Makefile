@@ -32,17 +32,18 @@ quickstart: venv ## Tune llama-server for a small real model on this machine (ha
 test: venv ## Run the tests; TUNER_TEST_REQUIRE=llama-server also compiles what they need
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: venv ## Lint, formatting, types, direction of imports
+check: venv ## Lint, formatting, types, direction of imports, Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile.*[a-z]pu tests/unit/export/golden/Dockerfile
 
 format: venv ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: venv ## Measure tuner itself: the client's cost, agreement with llama-batched-bench
+bench: venv ## Measure tuner itself: the client's cost, agreement with others, the verdicts
 	@set -e; found=; for script in benchmarks/*.py; do \
 	  [ -e "$$script" ] || continue; found=1; echo "== $$script"; $(BIN)/python "$$script"; \
 	done; [ -n "$$found" ] || echo "there are no benchmarks yet"
