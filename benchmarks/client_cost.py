@@ -74,7 +74,7 @@ def main() -> int:
                     if number < options.peer_rounds:
                         bench.measure_peers(clients, peers, missing)
     print(describe_host())
-    print(f"{server_version(binaries)}, {model.name}, 1 thread, {max(options.clients)} slots; uvloop")
+    print(f"{server_version(binaries)}, {model.name}, 1 thread, {max(options.clients)} slots")
     print(
         f"{options.prompt_tokens} prompt and {options.output_tokens} output tokens; {options.requests} "
         f"requests in each of {options.rounds} rounds, of peers {PEER_REQUESTS[1]} less {PEER_REQUESTS[0]} "

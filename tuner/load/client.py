@@ -1,9 +1,8 @@
 """One request over a connection of its own, recorded and not looked at.
 
 What this costs falls on the processors that the server may be using, so while the clock runs nothing is
-decoded: received bytes are kept with their arrival times. A BufferedProtocol reads into one buffer that all
-connections share; the plain Protocol allocates 256 KiB for every read, which costs half as much again per
-streamed token.
+decoded: received bytes are kept with their arrival times. All connections are read into one buffer; to
+allocate room for each read costs half as much again per streamed token.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final
 
 from tuner.errors import HostError
+from tuner.load.reception import ReceivingSelector
 from tuner.load.request import Endpoint
 from tuner.load.stream import Arrival
 
@@ -68,13 +68,17 @@ class Exchange:
 
 
 class Client:
-    """Sends requests to one server, any number at a time. For use within one event loop."""
+    """Sends requests to one server, any number at a time. For use within one event loop, on `selector`."""
 
-    def __init__(self, endpoint: Endpoint, limits: Limits, now: Callable[[], float]) -> None:
-        self._endpoint = endpoint
+    def __init__(
+        self, endpoint: Endpoint, limits: Limits, now: Callable[[], float], selector: ReceivingSelector
+    ) -> None:
+        self._address = (endpoint.host, endpoint.port)
+        self._family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         self._limits = limits
         self._now = now
-        # Shared: asyncio fills and hands over a buffer without giving another connection a turn in between.
+        self._selector = selector
+        # Shared: a receiver fills and empties the buffer without giving another connection a turn in between.
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
 
     async def exchange(self, request: bytes) -> Exchange:
@@ -84,89 +88,111 @@ class Client:
         """
         loop = asyncio.get_running_loop()
         sent_s = self._now()
-        recorder = _Recorder(request, sent_s, self._limits, self._buffer, self._now, loop)
         try:
-            async with asyncio.timeout(self._limits.request_s):
-                await loop.create_connection(lambda: recorder, self._endpoint.host, self._endpoint.port)
-            return await recorder.exchange
-        except TimeoutError:
-            return self._unconnected(sent_s, End.TIMEOUT, "the connection was not accepted in time")
+            connection = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
-            if error.errno in _EXHAUSTED:
-                raise HostError(f"cannot open a connection: {_EXHAUSTED[error.errno]}") from error
-            return self._unconnected(
-                sent_s, End.BROKEN, f"cannot connect: {os.strerror(error.errno) if error.errno else error}"
-            )
-        finally:
-            recorder.release()
+            return self._unconnected(sent_s, error)
+        with connection:
+            try:
+                async with asyncio.timeout(self._limits.request_s):
+                    await loop.sock_connect(connection, self._address)
+            except TimeoutError:
+                return self._ended(sent_s, End.TIMEOUT, "the connection was not accepted in time")
+            except OSError as error:
+                return self._unconnected(sent_s, error)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            recorder = _Recorder(connection, sent_s, self._limits, self._buffer, self._now, loop)
+            self._selector.receive(connection.fileno(), recorder.receive)
+            try:
+                return await recorder.record(request)
+            finally:
+                self._selector.forget(connection.fileno())
 
-    def _unconnected(self, sent_s: float, end: End, detail: str) -> Exchange:
+    def _unconnected(self, sent_s: float, error: OSError) -> Exchange:
+        if error.errno in _EXHAUSTED:
+            raise HostError(f"cannot open a connection: {_EXHAUSTED[error.errno]}") from error
+        why = os.strerror(error.errno) if error.errno else str(error)
+        return self._ended(sent_s, End.BROKEN, f"cannot connect: {why}")
+
+    def _ended(self, sent_s: float, end: End, detail: str) -> Exchange:
         return Exchange(sent_s=sent_s, ended_s=self._now(), arrivals=(), end=end, detail=detail)
 
 
-class _Recorder(asyncio.BufferedProtocol):
-    """Keeps what arrives. `buffer_updated` is the hot path."""
+class _Recorder:
+    """Keeps what arrives on one connection. `receive` is the hot path."""
 
     def __init__(
         self,
-        request: bytes,
+        connection: socket.socket,
         sent_s: float,
         limits: Limits,
         buffer: memoryview,
         now: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.exchange: asyncio.Future[Exchange] = loop.create_future()
-        self._request = request
+        self._exchange: asyncio.Future[Exchange] = loop.create_future()
+        self._connection = connection
+        self._receive_into = connection.recv_into
         self._sent_s = sent_s
         self._limits = limits
         self._buffer = buffer
         self._now = now
         self._loop = loop
         self._arrivals: list[Arrival] = []
-        self._received_bytes = 0
+        self._left_bytes = limits.answer_bytes
         self._streaming = False
-        self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._arrivals.append((self._now(), bytes(self._buffer[:nbytes])))
-        self._received_bytes += nbytes
-        if self._received_bytes > self._limits.answer_bytes:
-            self._abort(End.OVERSIZED, f"an answer of more than {self._limits.answer_bytes} bytes")
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._request)
+    async def record(self, request: bytes) -> Exchange:
+        """Send `request`, and wait for the end of the answer."""
         self._watch()
+        rest = request[self._send(request) :]
+        # A server may answer, or refuse, before it has read all of a long request.
+        sending = self._loop.create_task(self._loop.sock_sendall(self._connection, rest)) if rest else None
+        try:
+            return await self._exchange
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if sending is not None:
+                sending.cancel()
+                await asyncio.wait([sending])
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if exc is None:
+    def receive(self) -> bool:
+        """Take what has arrived; True when that was the end."""
+        try:
+            received = self._receive_into(self._buffer)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._finish(End.BROKEN, f"connection lost: {error.strerror or error}")
+            return True
+        if not received:
             self._finish(End.CLOSED, "")
-        else:
-            self._finish(End.BROKEN, f"connection lost: {getattr(exc, 'strerror', None) or exc}")
+            return True
+        self._arrivals.append((self._now(), bytes(self._buffer[:received])))
+        self._left_bytes -= received
+        if self._left_bytes < 0:
+            self._finish(End.OVERSIZED, f"an answer of more than {self._limits.answer_bytes} bytes")
+            return True
+        return False
 
-    def release(self) -> None:
-        """Let go of the connection and the timer. Harmless when that has happened."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _abort(self, end: End, detail: str) -> None:
-        """End it from this side."""
-        self._finish(end, detail)
-        self.release()
+    def _send(self, request: bytes) -> int:
+        """How many bytes the kernel took at once: all, but for the longest prompts."""
+        try:
+            return self._connection.send(request)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            # The server has closed already. It may have said why, and reading tells.
+            return len(request)
 
     def _finish(self, end: End, detail: str) -> None:
-        if self.exchange.done():  # ended from this side before, or cancelled
+        if self._exchange.done():  # ended from this side before, or cancelled
             return
         # An answer that the server closed was over with its last byte; the close itself is bookkeeping.
         over = end is End.CLOSED and self._arrivals
-        self.exchange.set_result(
+        self._exchange.set_result(
             Exchange(
                 sent_s=self._sent_s,
                 ended_s=self._arrivals[-1][0] if over else self._now(),
@@ -181,7 +207,7 @@ class _Recorder(asyncio.BufferedProtocol):
         now_s = self._now()
         left_s = self._sent_s + self._limits.request_s - now_s
         if left_s <= 0:
-            self._abort(End.TIMEOUT, f"not finished within {self._limits.request_s:g} s")
+            self._finish(End.TIMEOUT, f"not finished within {self._limits.request_s:g} s")
             return
         if not self._streaming:
             self._streaming = any(b"data:" in received for _, received in self._arrivals)
@@ -189,7 +215,7 @@ class _Recorder(asyncio.BufferedProtocol):
         if self._streaming:
             quiet_left_s -= now_s - self._arrivals[-1][0]
             if quiet_left_s <= 0:
-                self._abort(End.STALLED, f"no byte for {self._limits.stall_s:g} s within the stream")
+                self._finish(End.STALLED, f"no byte for {self._limits.stall_s:g} s within the stream")
                 return
         self._timer = self._loop.call_later(min(left_s, quiet_left_s), self._watch)
 

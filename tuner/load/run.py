@@ -7,14 +7,13 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-import uvloop
-
 from tuner.load.base import RequestListener, Target
 from tuner.load.client import Client, Limits, reachable_endpoint
 from tuner.load.conversation import Sources, write_conversation
 from tuner.load.draws import Phase
 from tuner.load.play import Player, Stage
 from tuner.load.prompts import TokenSource, ask_word_source
+from tuner.load.reception import ReceivingSelector
 from tuner.load.record import to_record
 from tuner.load.request import completion_endpoint
 from tuner.load.schedule import PlannedRequest, conversations, plan
@@ -49,8 +48,9 @@ def play_run(
         for turns in conversations(schedule)
     ]
     limits = Limits(request_s=workload.request_timeout_s, stall_s=workload.stall_timeout_s)
+    selector = ReceivingSelector()
     stage = Stage(
-        client=Client(endpoint, limits, now),
+        client=Client(endpoint, limits, now, selector),
         now=now,
         on_request=on_request,
         total=len(schedule),
@@ -63,10 +63,9 @@ def play_run(
         await player.play(written, stage)
         return cpu_s() - started_s
 
-    # asyncio's own loop runs a dozen lines of Python for every chunk that arrives; uvloop is in C.
     # Nobody reads a warm-up's times, so it does not pay for quiet.
     quiet = _garbage_collector_resting() if phase is Phase.MEASURED else nullcontext()
-    with quiet, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with quiet, asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         spent_s = runner.run(timed())
     sessions = any(request.turn for request in schedule)
     records = tuple(

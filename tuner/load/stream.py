@@ -51,7 +51,7 @@ class DecodedStream:
     """When each event with non-empty content, reasoning included, was complete."""
     final: FinalChunk | None
     complete: bool
-    """Whether the HTTP message ended as its framing says."""
+    """Whether the HTTP message ended as its framing says; not looked for behind an error or garbage."""
     answer_s: float | None = None
     """When the first content that is not reasoning was complete; None where the endpoint does not say."""
     error: str | None = None
@@ -98,7 +98,7 @@ def decode(arrivals: Sequence[Arrival], *, max_line_bytes: int = MAX_LINE_BYTES)
         status=http.status,
         chunk_times_s=tuple(content.times_s),
         final=content.final,
-        complete=http.complete,
+        complete=http.complete and not content.ended,
         answer_s=content.answer_s,
         error=error,
         garbage=garbage,

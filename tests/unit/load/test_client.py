@@ -22,12 +22,16 @@ from tests.fakes.scripted_stream import (
 )
 from tuner.errors import HostError
 from tuner.load.client import Client, End, Exchange, Limits, reachable_endpoint
+from tuner.load.reception import ReceivingSelector
 from tuner.load.request import Endpoint, completion_endpoint, completion_request
 
 
 def _exchange(endpoint: Endpoint, limits: Limits, request: bytes | None = None) -> Exchange:
     body = completion_request(endpoint, [1, 2, 3], 4) if request is None else request
-    return asyncio.run(Client(endpoint, limits, time.perf_counter).exchange(body))
+    selector = ReceivingSelector()
+    client = Client(endpoint, limits, time.perf_counter, selector)
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        return runner.run(client.exchange(body))
 
 
 def _against(script: Script, limits: Limits | None = None) -> Exchange:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fakes.scripted_stream import HEAD, LAST, chunk, content, final
@@ -103,6 +103,7 @@ def test_whatever_stands_around_them(head: bytes, pieces: list[bytes]) -> None:
     _assert_same([(float(number), piece) for number, piece in enumerate([head, *pieces])])
 
 
+@example(mutations=[(889, 1, b"\x00")], cuts=[])
 @given(
     mutations=st.lists(
         st.tuples(st.integers(0, 2000), st.integers(0, 2), st.binary(max_size=3)), min_size=1, max_size=3
