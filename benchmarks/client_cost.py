@@ -4,8 +4,9 @@ A client that is slow measures itself. This asks one real llama-server, with a m
 is what counts, for the same load by tuner, by a raw socket reader (the floor), by httpx and json (what one
 writes first) and by GuideLLM, AIPerf and llama-benchy, in turns, and compares the CPU time of the whole
 client, child processes and decoding included, for each token that the server says it generated. Start-up is
-left out: our three clients say what they had spent before the load began, and each peer runs with two numbers
-of requests, of which the difference counts.
+left out, and so is the interpreter's end: our three clients, of one process each, say what they spent from
+the first prompt to the last answer decoded, and each peer runs with two numbers of requests, of which the
+difference counts.
 
     python benchmarks/client_cost.py                  # compiles llama-server and installs the peers first
     python benchmarks/client_cost.py --bin FOLDER     # holds llama-server
@@ -44,7 +45,7 @@ OURS = ("tuner", "raw", "naive")
 MODULES = {"tuner": "ours", "raw": "raw", "naive": "naive"}
 TITLES = {"tuner": "tuner", "raw": "raw socket reader", "naive": "httpx and json"}
 MOST_OF_RAW, MOST_OF_NAIVE = 1.5, 1 / 3
-PEER_REQUESTS = (64, 192)
+PEER_REQUESTS = (64, 320)
 CONTEXT = 512
 """Tokens of a slot: a chat's template needs some, too."""
 
@@ -122,7 +123,7 @@ class _Bench:
         for name in OURS[number % 3 :] + OURS[: number % 3]:
             command = [sys.executable, "-m", f"benchmarks.clients.{MODULES[name]}", *load.arguments()]
             spent, tokens = self._spend(command, load, own=True)
-            self.costs[name, clients].append(1e6 * (spent.cpu_s - spent.figure("started_cpu_s")) / tokens)
+            self.costs[name, clients].append(1e6 * spent.figure("load_cpu_s") / tokens)
             if name == "tuner":
                 self.clock_costs[name, clients].append(1e6 * spent.figure("clock_cpu_s") / tokens)
             self._say(name, clients)
@@ -226,7 +227,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer-rounds", type=int, default=1, help="of the rounds, how many have the peers")
-    parser.add_argument("--requests", type=int, default=256)
+    parser.add_argument("--requests", type=int, default=512)
     parser.add_argument("--prompt-tokens", type=int, default=64)
     parser.add_argument("--output-tokens", type=int, default=64)
     parser.add_argument("--limit-s", type=float, default=600, help="for one run of one client")

@@ -45,4 +45,5 @@ async def _run(load: Load) -> int:
 
 if __name__ == "__main__":
     load = from_arguments()
-    report(time.process_time(), chunks=asyncio.run(_run(load)))
+    started_cpu_s = time.process_time()
+    report(started_cpu_s, chunks=asyncio.run(_run(load)))

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from tuner.errors import HostError
-from tuner.load.reception import ReceivingSelector
+from tuner.load.reception import LOOK_AROUND_S, ReceivingSelector
 from tuner.load.request import Endpoint
 from tuner.load.stream import Arrival
 
@@ -94,17 +94,22 @@ class Client:
             return self._unconnected(sent_s, error)
         with connection:
             try:
-                async with asyncio.timeout(self._limits.request_s):
-                    await loop.sock_connect(connection, self._address)
+                if not (self._selector.alone and _connected_soon(connection, self._address)):
+                    async with asyncio.timeout(self._limits.request_s):
+                        await loop.sock_connect(connection, self._address)
             except TimeoutError:
                 return self._ended(sent_s, End.TIMEOUT, "the connection was not accepted in time")
             except OSError as error:
                 return self._unconnected(sent_s, error)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             recorder = _Recorder(connection, sent_s, self._limits, self._buffer, self._now, loop)
-            self._selector.receive(connection.fileno(), recorder.receive)
+            rest = request[recorder.send(request) :]
+            waits = self._selector.alone and not rest
+            if waits:
+                self._selector.make_wait(connection)
+            self._selector.receive(connection.fileno(), recorder.receive, waits=waits)
             try:
-                return await recorder.record(request)
+                return await recorder.record(rest)
             finally:
                 self._selector.forget(connection.fileno())
 
@@ -143,10 +148,9 @@ class _Recorder:
         self._streaming = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def record(self, request: bytes) -> Exchange:
-        """Send `request`, and wait for the end of the answer."""
+    async def record(self, rest: bytes) -> Exchange:
+        """Send the `rest` of a request, and wait for the end of the answer."""
         self._watch()
-        rest = request[self._send(request) :]
         # A server may answer, or refuse, before it has read all of a long request.
         sending = self._loop.create_task(self._loop.sock_sendall(self._connection, rest)) if rest else None
         try:
@@ -177,7 +181,7 @@ class _Recorder:
             return True
         return False
 
-    def _send(self, request: bytes) -> int:
+    def send(self, request: bytes) -> int:
         """How many bytes the kernel took at once: all, but for the longest prompts."""
         try:
             return self._connection.send(request)
@@ -218,6 +222,18 @@ class _Recorder:
                 self._finish(End.STALLED, f"no byte for {self._limits.stall_s:g} s within the stream")
                 return
         self._timer = self._loop.call_later(min(left_s, quiet_left_s), self._watch)
+
+
+def _connected_soon(connection: socket.socket, address: tuple[str, int]) -> bool:
+    """Wait for the connection without the event loop, but not for long."""
+    connection.settimeout(LOOK_AROUND_S)
+    try:
+        connection.connect(address)
+    except TimeoutError:
+        return False
+    finally:
+        connection.setblocking(False)
+    return True
 
 
 def reachable_endpoint(endpoint: Endpoint) -> Endpoint:

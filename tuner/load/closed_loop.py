@@ -72,6 +72,7 @@ class ClosedLoopGenerator:
             seed=seed,
             phase=phase,
             requests=requests,
+            alone=workload.clients == 1,
             most_failures=max(_GIVE_UP_PER_CLIENT * workload.clients, _GIVE_UP_AT_LEAST),
             on_request=on_request,
             now=self._now,

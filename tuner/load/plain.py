@@ -31,12 +31,16 @@ def count_plain(received: bytes, max_line_bytes: int) -> tuple[int, int]:
 
     Right only where `received` begins with a chunk of a body in chunked framing, and no event is under way.
     """
-    events, end = 0, 0
-    while (found := _CHUNK.match(received, end)) is not None:
+    events, end, length = 0, 0, len(received)
+    in_ascii = received.isascii()
+    while end < length and (found := _CHUNK.match(received, end)) is not None:
         size, event = found.groups()
-        if int(size, 16) != len(event) or len(event) > max_line_bytes or not _is_utf8(event):
+        if int(size, 16) != len(event) or len(event) > max_line_bytes:
             break
-        events, end = events + 1, found.end()
+        if not (in_ascii or _is_utf8(event)):
+            break
+        events += 1
+        end = found.end()
     return events, end
 
 

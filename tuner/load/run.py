@@ -28,6 +28,7 @@ def play_run(
     seed: int,
     phase: Phase,
     requests: int | None,
+    alone: bool,
     most_failures: int,
     on_request: RequestListener,
     now: Callable[[], float],
@@ -35,8 +36,9 @@ def play_run(
 ) -> LoadRun:
     """Plan, write, play and decode. Runs an event loop of its own, so it must not be called from within one.
 
-    Raises UserError for an address that is none, HostError when this host is out of sockets or a server does
-    not tokenize, ModelInvalid when the vocabulary leaves no prompts to draw.
+    `alone`: the player never has more than one request under way, and nothing to do meanwhile. Raises
+    UserError for an address that is none, HostError when this host is out of sockets or a server does not
+    tokenize, ModelInvalid when the vocabulary leaves no prompts to draw.
     """
     schedule = plan(workload, seed=seed, phase=phase, requests=requests)
     endpoint = reachable_endpoint(completion_endpoint(target.base_url, workload.api))
@@ -48,7 +50,7 @@ def play_run(
         for turns in conversations(schedule)
     ]
     limits = Limits(request_s=workload.request_timeout_s, stall_s=workload.stall_timeout_s)
-    selector = ReceivingSelector()
+    selector = ReceivingSelector(alone=alone)
     stage = Stage(
         client=Client(endpoint, limits, now, selector),
         now=now,

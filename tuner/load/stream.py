@@ -70,14 +70,15 @@ def decode(arrivals: Sequence[Arrival], *, max_line_bytes: int = MAX_LINE_BYTES)
     events = EventParser(max_line_bytes)
     content = _Content()
     excerpt = b""
+    plain = False
     for arrived_s, arrived in arrivals:
         received = arrived
-        if http.between_chunks and http.status == 200 and events.between_events and content.wanted:
-            plain, end = count_plain(received, max_line_bytes)
-            content.times_s += [arrived_s] * plain
-            received = received[end:]
-            if not received:
+        if plain:
+            count, end = count_plain(received, max_line_bytes)
+            content.times_s += [arrived_s] * count
+            if end == len(received):
                 continue
+            received = received[end:]
         bodies = http.feed(received)
         if http.status == 200:
             for body in bodies:
@@ -86,6 +87,7 @@ def decode(arrivals: Sequence[Arrival], *, max_line_bytes: int = MAX_LINE_BYTES)
                 content.take(arrived_s, body, events)
         if http.broken or http.complete or content.ended:
             break
+        plain = http.between_chunks and http.status == 200 and events.between_events and content.wanted
     content.end()
     error, garbage = content.error, content.garbage
     if http.status is not None and http.status != 200:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import threading
 import time
 from typing import Any
 
@@ -26,21 +28,28 @@ from tuner.load.reception import ReceivingSelector
 from tuner.load.request import Endpoint, completion_endpoint, completion_request
 
 
-def _exchange(endpoint: Endpoint, limits: Limits, request: bytes | None = None) -> Exchange:
+def _exchange(
+    endpoint: Endpoint, limits: Limits, request: bytes | None = None, *, alone: bool = False
+) -> Exchange:
     body = completion_request(endpoint, [1, 2, 3], 4) if request is None else request
-    selector = ReceivingSelector()
+    selector = ReceivingSelector(alone=alone)
     client = Client(endpoint, limits, time.perf_counter, selector)
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         return runner.run(client.exchange(body))
 
 
-def _against(script: Script, limits: Limits | None = None) -> Exchange:
+def _against(script: Script, limits: Limits | None = None, *, alone: bool = False) -> Exchange:
     with ScriptedServer([script]) as server:
-        return _exchange(completion_endpoint(server.base_url), limits or Limits(request_s=5, stall_s=5))
+        endpoint = completion_endpoint(server.base_url)
+        return _exchange(endpoint, limits or Limits(request_s=5, stall_s=5), alone=alone)
 
 
-def test_what_arrives_is_kept_with_its_time() -> None:
-    exchange = _against([Send(HEAD), Wait(0.1), Send(content()), Wait(0.1), Send(content())])
+_either = pytest.mark.parametrize("alone", [False, True], ids=["among-others", "alone"])
+
+
+@_either
+def test_what_arrives_is_kept_with_its_time(alone: bool) -> None:
+    exchange = _against([Send(HEAD), Wait(0.1), Send(content()), Wait(0.1), Send(content())], alone=alone)
     times_s = [arrived_s for arrived_s, _ in exchange.arrivals]
     assert b"".join(received for _, received in exchange.arrivals) == HEAD + content() * 2
     assert times_s == sorted(times_s)
@@ -48,9 +57,10 @@ def test_what_arrives_is_kept_with_its_time() -> None:
     assert (exchange.end, exchange.ended_s) == (End.CLOSED, times_s[-1])
 
 
-def test_a_large_answer_survives_the_shared_buffer() -> None:
+@_either
+def test_a_large_answer_survives_the_shared_buffer(alone: bool) -> None:
     data = bytes(range(256)) * 4096
-    exchange = _against([Send(data)])
+    exchange = _against([Send(data)], alone=alone)
     assert b"".join(received for _, received in exchange.arrivals) == data
     assert len(exchange.arrivals) > 1
 
@@ -65,14 +75,17 @@ def test_a_large_answer_survives_the_shared_buffer() -> None:
         ([Send(b"x" * 5000), Hang()], End.OVERSIZED, "more than 4000 bytes"),
     ],
 )
-def test_ends(script: Script, end: End, detail: str) -> None:
-    exchange = _against(script, Limits(request_s=0.3, stall_s=0.2, answer_bytes=4000))
+@_either
+def test_ends(script: Script, end: End, detail: str, alone: bool) -> None:
+    limits = Limits(request_s=0.3, stall_s=0.2, answer_bytes=4000)
+    exchange = _against(script, limits, alone=alone)
     assert exchange.end is end
     assert detail in exchange.detail
     assert exchange.ended_s - exchange.sent_s < 1
 
 
-def test_a_full_accept_queue_is_waited_for_within_the_limit() -> None:
+@_either
+def test_a_full_accept_queue_is_waited_for_within_the_limit(alone: bool) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -85,6 +98,7 @@ def test_a_full_accept_queue_is_waited_for_within_the_limit() -> None:
             exchange = _exchange(
                 Endpoint(host=address[0], port=address[1], path="/completion"),
                 Limits(request_s=0.3, stall_s=5),
+                alone=alone,
             )
         finally:
             for one in filling:
@@ -93,17 +107,20 @@ def test_a_full_accept_queue_is_waited_for_within_the_limit() -> None:
     assert "not accepted in time" in exchange.detail
 
 
-def test_a_request_that_nobody_reads_does_not_block() -> None:
+@_either
+def test_a_request_that_nobody_reads_does_not_block(alone: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         endpoint = Endpoint(host="127.0.0.1", port=listening.getsockname()[1], path="/completion")
-        exchange = _exchange(endpoint, Limits(request_s=0.3, stall_s=5), b"x" * 30_000_000)
+        exchange = _exchange(endpoint, Limits(request_s=0.3, stall_s=5), b"x" * 30_000_000, alone=alone)
     assert exchange.end is End.TIMEOUT
 
 
-def test_nobody_listens() -> None:
+@_either
+def test_nobody_listens(alone: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
-    exchange = _exchange(Endpoint(host="127.0.0.1", port=port, path="/"), Limits(request_s=5, stall_s=5))
+    endpoint, limits = Endpoint(host="127.0.0.1", port=port, path="/"), Limits(request_s=5, stall_s=5)
+    exchange = _exchange(endpoint, limits, alone=alone)
     assert (exchange.end, exchange.detail) == (End.BROKEN, "cannot connect: Connection refused")
 
 
@@ -147,3 +164,33 @@ def test_a_name_with_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_does_not_exist() -> None:
     with pytest.raises(HostError, match=r"no\.such\.host\.invalid"):
         reachable_endpoint(Endpoint(host="no.such.host.invalid", port=80, path="/"))
+
+
+@_either
+def test_an_exchange_can_be_cancelled_while_it_waits(alone: bool) -> None:
+    with ScriptedServer([[Send(HEAD + content()), Hang()]]) as server:
+        selector = ReceivingSelector(alone=alone)
+        endpoint = completion_endpoint(server.base_url)
+        client = Client(endpoint, Limits(request_s=60, stall_s=60), time.perf_counter, selector)
+
+        async def cancelled() -> float:
+            exchange = asyncio.create_task(client.exchange(completion_request(endpoint, [1], 4)))
+            asyncio.get_running_loop().call_later(0.3, exchange.cancel)
+            started_s = time.perf_counter()
+            with pytest.raises(asyncio.CancelledError):
+                await exchange
+            return time.perf_counter() - started_s
+
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+            assert 0.25 < runner.run(cancelled()) < 5
+
+
+@_either
+def test_a_signal_is_heard_while_a_stream_is_waited_for(alone: bool) -> None:
+    with ScriptedServer([[Send(HEAD + content()), Hang()]]) as server:
+        main = threading.get_ident()
+        timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            _exchange(completion_endpoint(server.base_url), Limits(request_s=60, stall_s=60), alone=alone)
+        timer.join()
