@@ -76,7 +76,8 @@ def _aiperf(folder: Path, load: Load) -> list[str]:
         "--input-file", str(folder / "aiperf.jsonl"), "--custom-dataset-type", "single_turn",
         "--tokenizer", str(folder / "tokenizer"), "--extra-inputs", f"max_tokens:{load.output_tokens}",
         "--extra-inputs", "ignore_eos:true", "--ui", "none", "--artifact-dir", str(folder / "aiperf"),
-        "--no-gpu-telemetry", "--no-server-metrics", "--workers-max", "1", "--export-level", "summary",
+        "--no-gpu-telemetry", "--no-server-metrics", "--use-server-token-count", "--workers-max", "1",
+        "--export-level", "summary",
     ]  # fmt: skip
 
 
