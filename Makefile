@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv quickstart test check format bench clean
+.PHONY: help venv quickstart test check format bench chaos clean
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -47,6 +47,9 @@ bench: venv ## Measure tuner itself: the client's cost, agreement with others, t
 	@set -e; found=; for script in benchmarks/*.py; do \
 	  [ -e "$$script" ] || continue; found=1; echo "== $$script"; $(BIN)/python "$$script"; \
 	done; [ -n "$$found" ] || echo "there are no benchmarks yet"
+
+chaos: venv ## Half an hour of faults at random: is anything lost, does anything grow?
+	$(BIN)/python chaos/soak.py
 
 clean: ## Remove .venv and all caches inside the checkout (builds and studies are elsewhere and stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

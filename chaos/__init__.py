@@ -1,0 +1,1 @@
+"""What is too long for every test run: a soak, and the whole fault matrix."""
