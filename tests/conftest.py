@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import hypothesis
 import pytest
 
 from tests.fixtures.engine import Engine, EngineStock
+from tests.fixtures.postgres import Cluster, running_cluster
 from tests.fixtures.requirements import required, unavailable
 from tests.fixtures.servers import NEWEST, REQUIREMENT, ServerStock, cache_folder
 from tuner.errors import UserError
@@ -100,6 +102,19 @@ def llama_perplexity(pytestconfig: pytest.Config, llama_server: Callable[..., Pa
 def docker_engine(pytestconfig: pytest.Config) -> Engine:
     """A real Docker engine with two local base images, `debian` and `debian_build`."""
     return pytestconfig.stash[_ENGINES].engine()
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """A real PostgreSQL of these tests' own, which a test may stop and must start again."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: Cluster) -> str:
+    """A database of its own: what TUNER_STORAGE holds."""
+    return postgres_cluster.create_database(f"test_{secrets.token_hex(6)}")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from tuner.storage.noise_floor import (
     noise_floor,
     save_calibrations,
 )
+from tuner.storage.patience import PATIENCE_S, PatientStorage
 from tuner.storage.record import (
     RecordUnreadable,
     TrialRecord,
@@ -31,9 +32,11 @@ from tuner.storage.study_store import (
 )
 
 __all__ = [
+    "PATIENCE_S",
     "Calibration",
     "DriftWindow",
     "NoiseFloors",
+    "PatientStorage",
     "ProofTerms",
     "RecordUnreadable",
     "SourcePin",

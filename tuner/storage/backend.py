@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from tuner.errors import DiskFull, StorageUnavailable, UserError
+from tuner.storage.patience import PATIENCE_S, Patience, PatientStorage
 
 
 def default_url(state_dir: Path) -> str:
@@ -19,8 +20,8 @@ def default_url(state_dir: Path) -> str:
     return f"sqlite:///{state_dir / 'studies.db'}"
 
 
-def open_storage(url: str, *, from_argument: bool) -> optuna.storages.RDBStorage:
-    """Open `url`.
+def open_storage(url: str, *, from_argument: bool, patience_s: float = PATIENCE_S) -> PatientStorage:
+    """Open `url`; from then on an operation is repeated for `patience_s` seconds while nobody answers.
 
     A password in a command-line argument is seen by every user of the host, so with `from_argument` it is
     refused. Raises UserError for a URL that cannot be right, StorageUnavailable for one that does not answer.
@@ -46,7 +47,9 @@ def open_storage(url: str, *, from_argument: bool) -> optuna.storages.RDBStorage
             ) from error
     try:
         with translated_storage_errors(url):
-            return optuna.storages.RDBStorage(url, engine_kwargs=_engine_options(parsed.drivername))
+            return PatientStorage(
+                url, engine_kwargs=_engine_options(parsed.drivername), patience=Patience(patience_s)
+            )
     except (ImportError, NoSuchModuleError) as error:
         raise UserError(
             f"no driver for {parsed.drivername!r} is installed: for PostgreSQL, pip install "
@@ -55,8 +58,19 @@ def open_storage(url: str, *, from_argument: bool) -> optuna.storages.RDBStorage
 
 
 def _engine_options(driver: str) -> dict[str, object]:
-    # Another process may hold SQLite's write lock for a moment: wait rather than fail the trial.
-    return {"connect_args": {"timeout": 60}} if driver.startswith("sqlite") else {"pool_pre_ping": True}
+    if driver.startswith("sqlite"):
+        # Another process may hold SQLite's write lock for a moment: wait rather than fail the trial.
+        return {"connect_args": {"timeout": 60}}
+    if driver.startswith("postgresql+psycopg"):
+        # A host that vanished never says so: a connection to it counts as lost after half a minute.
+        limits = {
+            "connect_timeout": 10,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 4,
+        }
+        return {"pool_pre_ping": True, "connect_args": {**limits, "tcp_user_timeout": 30_000}}
+    return {"pool_pre_ping": True}
 
 
 @contextmanager
@@ -64,6 +78,8 @@ def translated_storage_errors(url: str) -> Iterator[None]:
     """Turn the database's exceptions into StorageUnavailable, without the password."""
     try:
         yield
+    except NoSuchModuleError:
+        raise  # the user's mistake, not the database's
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
         origin = getattr(cause, "orig", None) or cause or error

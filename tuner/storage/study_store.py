@@ -168,9 +168,9 @@ class StudyStore:
         with translated_storage_errors(self.url):
             self.study.set_user_attr(_SOURCE, [pin.origin, pin.content_hash])
 
-    def add_elapsed(self, duration_s: float) -> None:
+    def set_elapsed(self, duration_s: float) -> None:
         with translated_storage_errors(self.url):
-            self.study.set_user_attr(_ELAPSED, self.elapsed_s + duration_s)
+            self.study.set_user_attr(_ELAPSED, duration_s)
 
     # --- records -----------------------------------------------------------------------------------
 

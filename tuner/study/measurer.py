@@ -38,6 +38,8 @@ class Measurer:
         self._folder = folder
         self._workbench = workbench
         self._mark_s = clock.monotonic_s()
+        self._before_s = store.elapsed_s
+        """What is stored: nobody asks the storage while a server is measured."""
 
     def identify(self, config: TrialConfig) -> str:
         """As the workbench does."""
@@ -88,14 +90,15 @@ class Measurer:
         """Add the time since the last call to what the study has taken."""
         now_s = self.clock.monotonic_s()
         spent_s, self._mark_s = now_s - self._mark_s, now_s
+        self._before_s += spent_s
         try:
-            self.store.add_elapsed(spent_s)
+            self.store.set_elapsed(self._before_s)
         except HostError:
             logger.warning("the time spent could not be stored")
 
     def elapsed_s(self) -> float:
         """What the study has taken so far, in all its runs."""
-        return self.store.elapsed_s + self.clock.monotonic_s() - self._mark_s
+        return self._before_s + self.clock.monotonic_s() - self._mark_s
 
     def out_of_time(self) -> bool:
         """Whether the hours of the budget are used up."""

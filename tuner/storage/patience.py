@@ -1,0 +1,130 @@
+"""Waiting for a database that has gone away: restarted, failed over, or locked by another process for long.
+
+A measurement that has taken minutes must not be lost because its database was restarted meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import optuna
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from tuner.clock import Clock, SystemClock
+from tuner.units import format_duration
+
+PATIENCE_S = 300.0
+"""How long a storage may be away in the middle of a study."""
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Patience:
+    """Repeats an operation that the storage did not answer."""
+
+    def __init__(self, wait_s: float, clock: Clock | None = None) -> None:
+        """`wait_s`: after so long the operation's own error is raised."""
+        self._wait_s = wait_s
+        self._clock = clock or SystemClock()
+
+    def call(self, operation: Callable[[], T], *, repeated: Callable[[Exception], T] | None = None) -> T:
+        """What `operation` returns, once the storage answers.
+
+        An operation whose answer was lost has perhaps been done: `repeated` makes a result of the error that
+        a repetition gets then, or raises it. Raises what `operation` raises.
+        """
+        began_s, pause_s, attempts = self._clock.monotonic_s(), _FIRST_PAUSE_S, 0
+        while True:
+            try:
+                result = operation()
+            except Exception as error:
+                spent_s = self._clock.monotonic_s() - began_s
+                if not passes(error):
+                    if attempts and repeated is not None:
+                        return repeated(error)
+                    raise
+                if spent_s + pause_s > self._wait_s:
+                    raise
+                attempts += 1
+                if attempts == 3:  # a collision of two writers is over by then
+                    logger.warning(
+                        "the study's storage does not answer: waiting up to %s for it",
+                        format_duration(self._wait_s),
+                    )
+                self._clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            else:
+                if attempts >= 3:
+                    logger.warning("the study's storage answers again")
+                return result
+
+
+def passes(error: Exception) -> bool:
+    """Whether the same operation may succeed a little later: nobody answers, or another holds a lock."""
+    cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+    if not isinstance(cause, DBAPIError):
+        return False
+    if type(cause.orig).__module__.startswith("sqlite3"):
+        return "locked" in str(cause.orig)
+    return isinstance(cause, OperationalError | InterfaceError) or cause.connection_invalidated
+
+
+class PatientStorage(optuna.storages.RDBStorage):
+    """Optuna's storage, each of whose operations is patient.
+
+    A subclass and not a wrapper, because Optuna caches finished trials only for its own class. Every
+    operation is one transaction; done twice it does no harm: what `ask` created and never got is a running
+    trial that nobody has, and what is enqueued twice is answered from the first one's measurement.
+    """
+
+    def __init__(self, url: str, *, engine_kwargs: dict[str, Any], patience: Patience) -> None:
+        """Opening is not patient: a wrong address shall be told at once."""
+        super().__init__(url, engine_kwargs=engine_kwargs)
+        self.patience = patience
+
+
+def _patiently(operation: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(operation)
+    def call(storage: PatientStorage, *args: Any, **named: Any) -> Any:
+        if not hasattr(storage, "patience"):  # it is being opened
+            return operation(storage, *args, **named)
+        return storage.patience.call(lambda: operation(storage, *args, **named), repeated=_ended_already)
+
+    return call
+
+
+def _ended_already(error: Exception) -> bool:
+    """Telling a trial's end again: the first time was heard."""
+    if isinstance(error, optuna.exceptions.UpdateFinishedTrialError):
+        return True
+    raise error
+
+
+# The operations that Optuna's cache and studies use, private ones of its cache included.
+for _name in (
+    "_create_new_trial",
+    "_get_trials",
+    "_set_trial_param",
+    "create_new_study",
+    "delete_study",
+    "get_all_studies",
+    "get_study_directions",
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_system_attrs",
+    "get_study_user_attrs",
+    "get_trial",
+    "get_trial_id_from_study_id_trial_number",
+    "set_study_system_attr",
+    "set_study_user_attr",
+    "set_trial_state_values",
+    "set_trial_system_attr",
+    "set_trial_user_attr",
+):
+    setattr(PatientStorage, _name, _patiently(getattr(optuna.storages.RDBStorage, _name)))
