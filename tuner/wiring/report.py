@@ -1,0 +1,28 @@
+"""From a study's name to all that is known of it.
+
+`tuner.wiring` does not import this: pandas takes half a second, which only reports should wait for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuner.report import Study
+from tuner.storage import StudyFolder, StudyStore
+from tuner.wiring.locations import Locations
+
+
+def load_study(name: str, *, state: str | Path | None = None, storage: str | None = None) -> Study:
+    """The study `name` as it is now, also while it runs.
+
+    `state` and `storage` are as on the command line: without them TUNER_STATE and TUNER_STORAGE hold, else
+    the XDG state folder. Raises NameUnknown, UserError, StorageUnavailable.
+    """
+    locations = Locations.resolve(state=Path(state) if state is not None else None, storage=storage)
+    return open_study(name, locations)
+
+
+def open_study(name: str, locations: Locations) -> Study:
+    """The same for what is resolved already."""
+    store = StudyStore.open(locations.open_storage(), locations.storage_url, name)
+    return Study(store, StudyFolder(locations.state_dir, name).path)
