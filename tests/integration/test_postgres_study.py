@@ -94,7 +94,7 @@ def test_a_database_that_is_not_there_ends_with_3(
 
 def _in_the_middle(file: Path, tmp_path: Path, **environment: str) -> subprocess.Popen[bytes]:
     """A run whose first trials are stored."""
-    going = start_study(file, tmp_path / "state", **environment)
+    going = start_study(file, tmp_path / "state", environment=environment)
     wait_until(lambda: launches(tmp_path / "llama-server") >= 3, going)
     return going
 

@@ -81,7 +81,7 @@ class Case:
         return self.tuner("study", "run", str(self.file), *words)
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
-        return start_study(self.file, self.state, **environment)
+        return start_study(self.file, self.state, environment=environment)
 
     def records(self, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
         capsys.readouterr()
