@@ -280,6 +280,11 @@ class DockerBuilder:
             toolchain=f"{configured.compilers} in {self._recipe.build_image or 'the default image'}",
         )
 
+    def _ccache_namespace(self, flags: Settings) -> str:
+        """`-march=native` means another thing on another CPU; all else is shared, also with exports."""
+        native = is_on(self._options(flags).get("GGML_NATIVE", True))
+        return digest(cpu_model())[:12] if native else "any"
+
     def _recipe_digest(self) -> str:
         recipe = self._recipe
         return digest(recipe.dockerfile.read_text(), recipe.options.to_json(), *recipe.arguments())
@@ -328,7 +333,7 @@ class DockerBuilder:
                 *self._recipe.arguments(),
                 f"--build-arg=CMAKE_FLAGS={shlex.join(words)}",
                 f"--build-arg=JOBS={self._jobs or ''}",
-                f"--build-arg=CCACHE_NAMESPACE={digest(cpu_model())[:12]}",
+                f"--build-arg=CCACHE_NAMESPACE={self._ccache_namespace(plan.flags)}",
                 f"--build-arg=LLAMA_COMMIT={self._source.origin}",
                 f"--label={LABEL_KEY}={plan.key}",
                 f"--label={LABEL_FLAGS}={plan.flags.to_json()}",
