@@ -67,13 +67,20 @@ class ChildProcess:
         return self.poll()
 
     def stop(self, grace_s: float = 10.0) -> int:
-        """SIGTERM to its group; after `grace_s` seconds SIGKILL to it and all descendants. Idempotent."""
+        """SIGTERM to its group; after `grace_s` seconds or at an interrupt SIGKILL to it and all descendants.
+
+        Idempotent.
+        """
         code = self.poll()
         if code is not None:
             return code
         if grace_s > 0:
             self._send(b"T")
-            code = self.wait(grace_s)
+            try:
+                code = self.wait(grace_s)
+            except KeyboardInterrupt:  # a second one: whoever sends it does not want to wait
+                self.stop(0)
+                raise
         if code is None:
             self._send(b"K")
             code = self.wait(10.0)

@@ -25,6 +25,14 @@ def run_study(
         float | None,
         typer.Option("--hours", min=0, metavar="H", help="Hours in all, instead of search.hours."),
     ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="TIME",
+            help="End this run by then, confirmation included: 07:30 (the next one), or 2026-11-28T07:30.",
+        ),
+    ] = None,
     state: StateOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -34,7 +42,7 @@ def run_study(
     Example: tuner study run studies/quickstart.yaml --hours 2
     """
     locations = wiring.Locations.resolve(state=state, storage=storage)
-    prepared = wiring.prepare_study(file, locations, trials=trials, hours=hours)
+    prepared = wiring.prepare_study(file, locations, trials=trials, hours=hours, until=until)
     with make_watcher(prepared.objectives) as watcher:
         result = prepared.run(watcher)
     summary = wiring.study_summary(prepared.name, locations)
@@ -43,8 +51,8 @@ def run_study(
             {**summary_json(summary), "new_trials": result.new_trials, "ended_because": result.ended_because}
         )
     else:
-        if result.new_trials == 0 and not result.confirmed_now:
-            note(f"Nothing left to do: {result.ended_because}. Raise it with --trials or --hours to go on.")
+        if result.new_trials == 0 and not result.confirmed_now and not result.cut_off:
+            note(f"Nothing left to do: {result.ended_because}. Raise it with --trials, --hours or --until.")
         else:
             note(f"{result.new_trials} new trials; stopped because {result.ended_because}.")
         print_summary(summary)

@@ -3,6 +3,7 @@
 from tuner.study.answer import Answer, Outcome, find_answer
 from tuner.study.budget import Budget, charged, counts
 from tuner.study.confirmation import Confirmation, Finalist, Proof
+from tuner.study.deadline import Deadline
 from tuner.study.events import SilentWatcher, Snapshot, Watcher
 from tuner.study.loop import StudyRun
 from tuner.study.plan import StudyPlan, StudyResult, Workbench
@@ -17,6 +18,7 @@ __all__ = [
     "Answer",
     "Budget",
     "Confirmation",
+    "Deadline",
     "Finalist",
     "Outcome",
     "Proof",

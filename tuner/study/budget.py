@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from tuner.model import Blame, Reason
 from tuner.storage import TrialRecord
+from tuner.study.deadline import Deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Trials and hours over all runs of the study; None means no limit."""
+    """Trials and hours over all runs of the study, and when this run has to be over; None means no limit."""
 
     trials: int | None
     hours: float | None
+    until: Deadline | None = None
 
 
 def counts(record: TrialRecord) -> bool:
@@ -36,10 +38,16 @@ def charged(records: Iterable[TrialRecord]) -> int:
     return sum(counts(record) for record in records)
 
 
-def why_over(budget: Budget, *, trials: int, elapsed_s: float, reserve_s: float) -> str | None:
-    """A sentence when the budget is used up, else None. `reserve_s` is kept for the confirmation."""
+def why_over(budget: Budget, *, trials: int, elapsed_s: float, reserve_s: float, next_s: float) -> str | None:
+    """A sentence when the budget is used up, else None.
+
+    `reserve_s` is kept for the confirmation. A trial, which takes about `next_s`, is not begun when the
+    deadline would cut it off.
+    """
     if budget.trials is not None and trials >= budget.trials:
         return f"its {budget.trials} trials are done"
     if budget.hours is not None and elapsed_s + reserve_s >= budget.hours * 3600:
         return f"its {budget.hours:g} h are used up"
+    if budget.until is not None and budget.until.left_s <= reserve_s + next_s:
+        return f"it has to be over at {budget.until.wanted}"
     return None

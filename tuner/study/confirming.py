@@ -28,9 +28,9 @@ class Confirming:
         session = self._session()
         while (launch := session.next_launch()) is not None:
             measurer.history.confirmation_left = session.launches_left
-            if measurer.out_of_time():
+            if (why := measurer.out_of_time()) is not None:
                 measurer.watcher.on_note(
-                    "the hours are used up before the answer is sure: --hours with more goes on from here",
+                    f"{why} before the answer is sure: the same command with more time goes on from here",
                     warning=True,
                 )
                 return

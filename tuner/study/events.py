@@ -23,8 +23,8 @@ class Snapshot:
     """First objective of the default baseline."""
     best: float | None
     remaining_s: float | None
-    """Estimated from what trials have taken so far, at most what is left of the hours; None when neither is
-    known."""
+    """Estimated from what trials have taken so far, at most what is left of the hours or until the
+    deadline; None when neither is known."""
     remaining_s_is_estimate: bool
     """False: it is only what is left of the hours."""
 

@@ -20,7 +20,8 @@ from tuner.study.summary import DEFAULT_BASELINE
 from tuner.trial.runner import Progress
 
 _CONFIRMATION_SHARE = 1 / 3
-"""Of the hours, the most that the search leaves to the confirmation, which seldom needs all its launches."""
+"""Of the hours, or of the time until the deadline, the most that the search leaves to the confirmation, which
+seldom needs all its launches."""
 
 
 class History:
@@ -144,20 +145,26 @@ class History:
     def confirmation_s(self) -> float:
         """What the confirmation still takes at most, from what trials, or its own launches, have taken."""
         if self.confirmation_left is not None:
-            spans = self.confirmation_spans_s
-            return self.confirmation_left * (
-                sum(spans) / len(spans) if spans else self._mean_measured_s() or 0.0
-            )
+            return self.confirmation_left * self.launch_s()
         contenders = self._plan.proof.terms.finalists + len(self.baselines)
-        most_s = contenders * self._plan.proof.terms.launches * (self._mean_measured_s() or 0.0)
-        hours = self._plan.budget.hours
-        return most_s if hours is None else min(most_s, _CONFIRMATION_SHARE * hours * 3600)
+        most_s = contenders * self._plan.proof.terms.launches * (self.mean_measured_s() or 0.0)
+        budget = self._plan.budget
+        if budget.hours is not None:
+            most_s = min(most_s, _CONFIRMATION_SHARE * budget.hours * 3600)
+        if budget.until is not None:
+            most_s = min(most_s, _CONFIRMATION_SHARE * budget.until.whole_s)
+        return most_s
+
+    def launch_s(self) -> float:
+        """What the next launch of the confirmation will take, as far as is known."""
+        spans = self.confirmation_spans_s
+        return sum(spans) / len(spans) if spans else self.mean_measured_s() or 0.0
 
     def snapshot(self, label: str, progress: Progress, elapsed_s: float) -> Snapshot:
         """Where the study is, `elapsed_s` into its budget."""
         done = charged(self.trials)
         wanted = self._plan.budget.trials
-        mean_s = self._mean_measured_s()
+        mean_s = self.mean_measured_s()
         best = best_record(self.trials, self._plan.objectives, self._plan.prefer)
         baseline = self.default
         remaining_s = None
@@ -165,6 +172,9 @@ class History:
             remaining_s = mean_s * max(0, wanted - done) + self.confirmation_s()
         if self._plan.budget.hours is not None:
             left_s = max(0.0, self._plan.budget.hours * 3600 - elapsed_s)
+            remaining_s = left_s if remaining_s is None else min(remaining_s, left_s)
+        if self._plan.budget.until is not None:
+            left_s = max(0.0, self._plan.budget.until.left_s)
             remaining_s = left_s if remaining_s is None else min(remaining_s, left_s)
         return Snapshot(
             label=label,
@@ -177,7 +187,8 @@ class History:
             remaining_s_is_estimate=mean_s is not None and wanted is not None,
         )
 
-    def _mean_measured_s(self) -> float | None:
+    def mean_measured_s(self) -> float | None:
+        """What launching and measuring a configuration has taken; None before the first."""
         spans = [
             record.durations.launch_s + record.durations.measure_s
             for record in (*self.baselines.values(), *self.trials)

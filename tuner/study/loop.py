@@ -16,6 +16,7 @@ from tuner.storage import StudyFolder, StudyStore, TrialRecord
 from tuner.study.anchors import Anchors
 from tuner.study.budget import Budget, charged, counts, why_over
 from tuner.study.confirming import Confirming
+from tuner.study.deadline import TimeIsUp
 from tuner.study.events import Watcher
 from tuner.study.history import History
 from tuner.study.measurer import Measurer
@@ -60,11 +61,14 @@ class StudyRun:
 
     def run(self) -> StudyResult:
         """Work until the budget is used up. Raises HostError, Interrupted; what was finished is stored."""
+        cut_off = False
         try:
             self._end_abandoned()
             self._measure_baselines()
             ended_because = self._search()
             self._confirming.run()
+        except TimeIsUp as error:
+            ended_because, cut_off = str(error), True
         except KeyboardInterrupt as error:
             raise Interrupted(
                 "interrupted: everything that was finished is kept, and the same command goes on from there"
@@ -75,6 +79,7 @@ class StudyRun:
             ended_because=ended_because,
             new_trials=self._new,
             confirmed_now=self._confirming.launched_now,
+            cut_off=cut_off,
         )
 
     def _end_abandoned(self) -> None:
@@ -135,7 +140,7 @@ class StudyRun:
         repeats = 0
         tried = self._history.tried()
         while True:
-            no_time = self._over(Budget(trials=None, hours=plan.budget.hours))
+            no_time = self._over(replace(plan.budget, trials=None))
             over = no_time or self._over(plan.budget) or _exhausted(len(tried), space_size, repeats)
             if no_time is None:
                 # When the search ends, too: its last trials may have to be measured again.
@@ -152,6 +157,7 @@ class StudyRun:
             trials=charged(self._history.trials),
             elapsed_s=self._measurer.elapsed_s(),
             reserve_s=self._history.confirmation_s(),
+            next_s=self._history.mean_measured_s() or 0.0,
         )
 
     def _trial(self, trial: optuna.Trial, config: TrialConfig) -> TrialRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
 
 from tuner.clock import Clock
@@ -56,19 +57,25 @@ class Measurer:
         *,
         as_deployed: bool = False,
     ) -> TrialRecord:
-        """The record of one launch, its files written; it is not stored yet. Raises UserError, HostError."""
+        """The record of one launch, its files written; it is not stored yet.
+
+        Raises UserError, HostError, and TimeIsUp at the moment that the run has to be over.
+        """
         folder = self._folder.prepare(*folder_parts)
         started = self.clock.timestamp()
-        outcome = self._workbench.run(
-            config,
-            folder,
-            seed=seed,
-            baseline=self.history.reference(),
-            on_progress=lambda progress: self.watcher.on_progress(
-                self.history.snapshot(label, progress, self.elapsed_s())
-            ),
-            as_deployed=as_deployed,
-        )
+        until = self.plan.budget.until
+        # Only what measures is cut off: what is done when the moment comes is still stored.
+        with nullcontext() if until is None else until.enforced():
+            outcome = self._workbench.run(
+                config,
+                folder,
+                seed=seed,
+                baseline=self.history.reference(),
+                on_progress=lambda progress: self.watcher.on_progress(
+                    self.history.snapshot(label, progress, self.elapsed_s())
+                ),
+                as_deployed=as_deployed,
+            )
         record = record_of(outcome, label, number, config, identity)
         record = replace(
             record, folder=self._folder.relative(folder), started=started, ended=self.clock.timestamp()
@@ -100,7 +107,11 @@ class Measurer:
         """What the study has taken so far, in all its runs."""
         return self._before_s + self.clock.monotonic_s() - self._mark_s
 
-    def out_of_time(self) -> bool:
-        """Whether the hours of the budget are used up."""
-        hours = self.plan.budget.hours
-        return hours is not None and self.elapsed_s() >= hours * 3600
+    def out_of_time(self) -> str | None:
+        """What forbids another launch of the confirmation: the hours, or the deadline; None: nothing does."""
+        budget = self.plan.budget
+        if budget.hours is not None and self.elapsed_s() >= budget.hours * 3600:
+            return "the hours are used up"
+        if budget.until is not None and budget.until.left_s <= self.history.launch_s():
+            return f"the run has to be over at {budget.until.wanted}"
+        return None

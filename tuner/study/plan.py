@@ -83,3 +83,5 @@ class StudyResult:
     """Trials that this run added."""
     confirmed_now: bool
     """Whether this run made confirmation launches."""
+    cut_off: bool = False
+    """Whether the deadline came in the middle of a launch."""

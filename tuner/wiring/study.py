@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from tuner.clock import Clock, SystemClock
@@ -19,6 +20,7 @@ from tuner.stats import Spread
 from tuner.storage import Calibration, ProofTerms, StudyFolder, StudyStore
 from tuner.study import (
     Budget,
+    Deadline,
     Proof,
     StudyPlan,
     StudyResult,
@@ -121,14 +123,23 @@ class PreparedStudy:
 
 
 def prepare_study(
-    file: Path, locations: Locations, *, trials: int | None = None, hours: float | None = None
+    file: Path,
+    locations: Locations,
+    *,
+    trials: int | None = None,
+    hours: float | None = None,
+    until: str | None = None,
 ) -> PreparedStudy:
-    """Read and check `file`; `trials` and `hours` override its budget. Raises StudyFileError, UserError."""
+    """Read and check `file`; `trials` and `hours` override its budget, and `until` ends this run.
+
+    Raises StudyFileError, UserError.
+    """
+    deadline = None if until is None else Deadline.parse(until, datetime.now().astimezone())
     study = load_study(file)
     _check_figures(study)
     if study.quality_plan is not None and study.quality_plan.text is not None:
         read_text(Path(study.quality_plan.text))
-    budget = Budget(trials=study.search.trials, hours=study.search.hours)
+    budget = Budget(trials=study.search.trials, hours=study.search.hours, until=deadline)
     if trials is not None:
         budget = dataclasses.replace(budget, trials=trials)
     if hours is not None:

@@ -16,6 +16,7 @@ from tuner.stats import Spread
 from tuner.storage import ProofTerms, StudyFolder, StudyStore, TrialRecord, open_storage
 from tuner.study import (
     Budget,
+    Deadline,
     Outcome,
     Proof,
     SilentWatcher,
@@ -68,6 +69,7 @@ class Case:
         trials: int = 12,
         launches: int = 12,
         hours: float | None = None,
+        within_s: float | None = None,
         floors: dict[str, float] | None = None,
         spread: Spread | None = None,
         every: int = 5,
@@ -86,7 +88,7 @@ class Case:
             ),
             anchor_every=every,
             spread=spread,
-            budget=Budget(trials=trials, hours=hours),
+            budget=Budget(trials=trials, hours=hours, until=self._deadline(within_s)),
         )
         folder = StudyFolder(self.state, "scripted")
         folder.create()
@@ -94,6 +96,12 @@ class Case:
         watcher = _Watcher(self.told, self.snapshots)
         StudyRun(plan, store, folder, self.bench, watcher, self.clock).run()
         return summarize(self.store())
+
+    def _deadline(self, within_s: float | None) -> Deadline | None:
+        if within_s is None:
+            return None
+        now_s = self.clock.monotonic_s()
+        return Deadline(wanted="07:30", begun_s=now_s, end_s=now_s + within_s, now_s=self.clock.monotonic_s)
 
     def store(self) -> StudyStore:
         return StudyStore.open_or_create(
@@ -234,6 +242,31 @@ def test_without_time_for_the_confirmation_nothing_is_proven(tmp_path: Path) -> 
     assert any("hours are used up" in text for text in case.told)
     # With more hours the same study goes on, and finds it.
     assert case.run(hours=1).outcome is Outcome.PROVEN_GAIN
+
+
+def test_a_deadline_leaves_the_confirmation_its_time_and_is_kept(tmp_path: Path) -> None:
+    case = Case(tmp_path, lambda config: 150.0 if _cache(config) else 100.0, log_sd=0.01)
+    found = case.run(trials=1000, points=1000, within_s=60)
+    assert case.clock.now_s <= 60
+    assert found.outcome is Outcome.PROVEN_GAIN
+    assert len(case.store().confirmations()) >= 12
+    assert len(case.store().trials()) > 15
+
+    # The next night has its whole time again, whatever the nights before have taken.
+    case.clock.now_s += 50_000
+    before = len(case.store().trials())
+    case.run(trials=1000, points=1000, within_s=60)
+    assert len(case.store().trials()) > before + 15
+    assert case.snapshots[-1].remaining_s is not None
+    assert case.snapshots[-1].remaining_s < 60
+
+
+def test_a_deadline_before_the_first_trial_has_the_baselines_and_says_so(tmp_path: Path) -> None:
+    case = Case(tmp_path, lambda _: 100.0)
+    found = case.run(within_s=2)
+    assert found.outcome is Outcome.NOT_CONFIRMED
+    assert case.store().trials() == ()
+    assert case.clock.now_s <= 2
 
 
 def test_a_noisy_host_has_more_finalists_because_more_may_be_best(tmp_path: Path) -> None:

@@ -4,70 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.fakes import install_fake, launches
-from tests.fixtures.runs import kill, start_study
-from tuner.cli.main import run
+from tests.fakes import launches
+from tests.fixtures.runs import kill
+from tests.fixtures.study_case import StudyCase as Case
 from tuner.storage import Calibration, save_calibrations
 from tuner.wiring.noise import this_host
-
-STUDY = """
-name: {name}
-model: {{path: {model}}}
-build: {{backend: prebuilt, binary: {binary}}}
-serve: {{context_per_request: 256, ready_timeout_s: {ready_timeout_s}}}
-space:
-  args:
-    ubatch-size: {{values: [64, 128, 256, 512]}}
-    threads: {{low: 1, high: 2}}
-workloads:
-  - {{name: load, kind: closed-loop, clients: 2, requests: 4, prompt_tokens: 16, output_tokens: 16}}
-objectives: [{{maximize: load.output_tokens_per_s}}]
-constraints: ["load.error_rate <= 0"]
-search:
-  {{trials: {trials}, seed: 1, startup_trials: 3, anchors: {{every: 0}},
-   confirm: {{finalists: 1, launches: 3}}}}
-"""
-
-
-class Case:
-    """One study on a fake server in a folder of its own."""
-
-    def __init__(self, folder: Path, model: Path, **behaviour: Any) -> None:
-        self.state = folder / "state"
-        self.file = folder / "study.yaml"
-        self.server = install_fake(folder / "llama-server", **behaviour)
-        self.model = model
-        self.write()
-
-    def write(
-        self, changes: dict[str, str] | None = None, *, trials: int = 4, ready_timeout_s: float = 20
-    ) -> None:
-        text = STUDY.format(
-            name="case", model=self.model, binary=self.server, trials=trials, ready_timeout_s=ready_timeout_s
-        )
-        for old, new in (changes or {}).items():
-            text = text.replace(old, new)
-        self.file.write_text(text)
-
-    def tuner(self, *words: str) -> int:
-        return run([*words, "--state", str(self.state)])
-
-    def study_run(self, *words: str) -> int:
-        return self.tuner("study", "run", str(self.file), *words)
-
-    def records(self, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-        capsys.readouterr()
-        assert self.tuner("study", "trials", "case", "--json") == 0
-        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-        return found
 
 
 @pytest.fixture
@@ -228,19 +175,6 @@ def test_a_password_in_an_argument_is_refused(case: Case, capsys: pytest.Capture
     assert "secret" not in told
 
 
-def _start(case: Case) -> subprocess.Popen[bytes]:
-    return start_study(case.file, case.state)
-
-
-def _servers(case: Case) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if any("fake_llama_server.py" in word for word in words) and str(case.model) in words:
-            found.append(process)
-    return found
-
-
 def _wait_until(condition: Any, within_s: float = 90.0) -> None:
     deadline_s = time.monotonic() + within_s
     while not condition():
@@ -255,14 +189,14 @@ def test_whatever_ends_a_run_leaves_nothing_and_the_next_one_goes_on(
     own_model = tmp_path / "own.gguf"
     own_model.symlink_to(tiny_model)
     case = Case(tmp_path, own_model, decode_tokens_per_s="40")
-    owner = _start(case)
+    owner = case.start()
     # The third launch is a trial: the baseline is stored, and one trial is, too.
     _wait_until(lambda: launches(case.server) >= 3)
     time.sleep(0.3)
     owner.send_signal(number)
     owner.communicate(timeout=20)
     assert owner.returncode == (130 if number is not signal.SIGKILL else -signal.SIGKILL)
-    _wait_until(lambda: not _servers(case), within_s=5)
+    _wait_until(lambda: not case.servers(), within_s=5)
     assert case.study_run() == 0
     records = case.records(capsys)
     spoiled = [record for record in records if record["reason"] in ("abandoned", "interrupted")]
@@ -277,10 +211,10 @@ def test_killed_while_a_server_starts(
     own_model = tmp_path / "own.gguf"
     own_model.symlink_to(tiny_model)
     case = Case(tmp_path, own_model, slow_start_s=60, only_first_launches=1)
-    owner = _start(case)
+    owner = case.start()
     _wait_until(lambda: launches(case.server) >= 1)
     kill(owner)
-    _wait_until(lambda: not _servers(case), within_s=5)
+    _wait_until(lambda: not case.servers(), within_s=5)
     assert case.study_run("--trials", "2") == 0
     assert len(case.records(capsys)) >= 3
 
@@ -296,10 +230,10 @@ def test_a_port_that_is_taken_meanwhile_is_another_one_at_the_next_try(
 
 def test_two_runs_of_one_study_on_one_host(tmp_path: Path, tiny_model: Path) -> None:
     case = Case(tmp_path, tiny_model, decode_tokens_per_s="20")
-    first = _start(case)
+    first = case.start()
     try:
         _wait_until(lambda: launches(case.server) >= 1)
-        second = _start(case)
+        second = case.start()
         _, told = second.communicate(timeout=30)
         assert second.returncode == 3
         assert b"already being worked on" in told

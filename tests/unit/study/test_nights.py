@@ -1,0 +1,72 @@
+"""Runs that are ended from outside, as processes of their own: in time, by signals."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import launches
+from tests.fixtures.runs import wait_until
+from tests.fixtures.study_case import StudyCase
+from tuner.locking import try_lock
+
+
+@pytest.fixture
+def slow(tmp_path: Path, tiny_model: Path) -> StudyCase:
+    """A study of which every launch takes seconds, on a model of its own, by which its servers are known."""
+    own_model = tmp_path / "own.gguf"
+    own_model.symlink_to(tiny_model)
+    return StudyCase(tmp_path, own_model, decode_tokens_per_s="20")
+
+
+def _temporary(case: StudyCase) -> list[Path]:
+    return [
+        path for path in case.state.rglob("*") if ".tmp" in path.name or path.name.startswith((".", "tmp-"))
+    ]
+
+
+def test_until_ends_a_run_in_the_middle_of_a_launch_as_one_that_is_done(
+    slow: StudyCase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was measured yet, so nothing tells that the launch would not be done in time."""
+    until = datetime.now(UTC) + timedelta(seconds=6)
+    ending = slow.start("--until", until.isoformat())
+    _, told = ending.communicate(timeout=60)
+    assert datetime.now(UTC) - until < timedelta(seconds=10)
+    assert ending.returncode == 1, "no trial was measured"
+    assert f"stopped because it is {until.astimezone():%Y-%m-%d %H:%M} (--until)" in told.decode()
+    assert slow.servers() == []
+    assert _temporary(slow) == []
+
+
+def test_a_wrong_until_starts_nothing(slow: StudyCase, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong, said in (("7.30", "is no time"), ("2020-01-01T07:30", "ago")):
+        assert slow.study_run("--until", wrong) == 2
+        assert said in capsys.readouterr().err
+    assert launches(slow.server) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_what_does_not_end_by_itself_at_once(
+    tmp_path: Path, tiny_model: Path, number: signal.Signals
+) -> None:
+    own_model = tmp_path / "own.gguf"
+    own_model.symlink_to(tiny_model)
+    case = StudyCase(tmp_path, own_model, decode_tokens_per_s="20", hang_on_shutdown=True)
+    run = case.start()
+    wait_until(lambda: launches(case.server) >= 1, run)
+    log = case.state / "studies" / "case" / "baselines" / "default" / "server.log"
+    wait_until(lambda: "listening" in log.read_text(), run)
+    run.send_signal(number)
+    wait_until(lambda: "cleaning up" in log.read_text(), run)
+    run.send_signal(number)
+    run.communicate(timeout=5)
+    assert run.returncode == 130
+    assert case.servers() == []
+    assert _temporary(case) == []
+    lock = try_lock(case.state / "studies" / "case" / "lock")
+    assert lock is not None
+    lock.release()
