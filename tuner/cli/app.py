@@ -28,6 +28,7 @@ builds_app = typer.Typer(
 )
 
 study_app.command("run")(study.run_study)
+study_app.command("after")(study.run_after)
 study_app.command("schema")(study.print_schema)
 study_app.command("status")(study_read.status)
 study_app.command("best")(study_read.best)

@@ -1,4 +1,4 @@
-"""`tuner study run` and `tuner study schema`."""
+"""`tuner study run`, `tuner study after` and `tuner study schema`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def run_study(
             help="End this run by then, confirmation included: 07:30 (the next one), or 2026-11-28T07:30.",
         ),
     ] = None,
+    share_gpu: Annotated[
+        bool,
+        typer.Option("--share-gpu", help="Measure also on a GPU that other processes hold memory of."),
+    ] = False,
     state: StateOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -42,7 +46,9 @@ def run_study(
     Example: tuner study run studies/quickstart.yaml --hours 2
     """
     locations = wiring.Locations.resolve(state=state, storage=storage)
-    prepared = wiring.prepare_study(file, locations, trials=trials, hours=hours, until=until)
+    prepared = wiring.prepare_study(
+        file, locations, trials=trials, hours=hours, until=until, share_gpu=share_gpu
+    )
     with make_watcher(prepared.objectives) as watcher:
         result = prepared.run(watcher)
     summary = wiring.study_summary(prepared.name, locations)
@@ -58,6 +64,22 @@ def run_study(
         print_summary(summary)
     if summary.best is None and not summary.front:
         raise typer.Exit(1)
+
+
+def run_after(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", show_default=False)],
+    state: StateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the `after:` commands that a killed run of the study has left. Does nothing where none are owed.
+
+    Example: tuner study after my-study
+    """
+    count = wiring.pay_after(name, wiring.Locations.resolve(state=state, storage=None), note)
+    if as_json:
+        print_json({"study": name, "commands_run": count})
+    elif count == 0:
+        note(f"study {name} owes no `after` commands")
 
 
 def print_schema() -> None:

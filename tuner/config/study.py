@@ -25,6 +25,7 @@ from tuner.config.sections import (
     ServeSpec,
     SourceSpec,
 )
+from tuner.config.surroundings import Errands
 from tuner.config.workload_files import WorkloadFiles
 from tuner.config.workloads import WorkloadSpec
 from tuner.expression import Expression, parse
@@ -35,6 +36,9 @@ DEFAULT_BASELINE: Final = "default"
 """The baseline that every study has: llama.cpp's defaults and what the study file fixes."""
 BASELINE_WORD: Final = "baseline"
 """In a constraint: the same figure, of the default baseline."""
+
+SURROUNDINGS: Final = ("before", "after")
+"""Keys that change nothing of what is measured: they may be changed while a study goes on."""
 
 
 class StudyFile(Section):
@@ -74,6 +78,17 @@ class StudyFile(Section):
         "baseline holds something that changes results, such as a KV cache's type; off: never.",
     )
     search: SearchSpec = Field(default_factory=SearchSpec, description="Budget and method of the search.")
+    before: Errands = Field(
+        default=(),
+        max_length=20,
+        description="Commands to run before anything is measured, each as a list of words, such as "
+        "[systemctl, stop, llama-server]. One that fails ends the run.",
+    )
+    after: Errands = Field(
+        default=(),
+        max_length=20,
+        description="Commands to run at the end, however the run ends, once for each time that `before` was.",
+    )
     prefer: str | None = Field(
         default=None,
         max_length=200,
@@ -93,6 +108,11 @@ class StudyFile(Section):
             )
         return version
 
+    @property
+    def folder(self) -> Path:
+        """Where the study file is."""
+        return self._folder
+
     def resolve(self, path: str) -> Path:
         """A path of the study file as an absolute one: relative to the file's folder, `~` expanded."""
         written = Path(path)
@@ -100,14 +120,16 @@ class StudyFile(Section):
 
     @property
     def content_hash(self) -> str:
-        """64 hex digits over everything but comments, formatting, key order and budgets.
+        """64 hex digits over everything but comments, formatting, key order, budgets and surroundings.
 
         Of a file that a workload or `quality` names, the content counts and not its path. A key that holds
         its default counts as absent, so that a newer tuner with further keys still knows the study; a default
         therefore changes only together with `version`.
         """
         content = self.model_dump(
-            mode="json", exclude_defaults=True, exclude={"search": {"trials", "hours"}, "version": True}
+            mode="json",
+            exclude_defaults=True,
+            exclude={"search": {"trials", "hours"}, "version": True, **dict.fromkeys(SURROUNDINGS, True)},
         )
         content["workloads"] = [_with_digests(workload, self._files) for workload in content["workloads"]]
         if self.quality is not None and self.quality.text is not None:

@@ -2,6 +2,7 @@
 
 from tuner.model.artifact import Artifact, BuildPlan, SourceTree
 from tuner.model.configuration import TrialConfig
+from tuner.model.errand import Errand
 from tuner.model.figures import FIGURES, QUANTILES, Figure, FigureKind, Group, Needs, split_figure
 from tuner.model.launch import LaunchSpec, ServerInfo
 from tuner.model.lengths import EmpiricalLength, Length, LogNormalLength, UniformLength, longest
@@ -51,6 +52,7 @@ __all__ = [
     "ConstraintValue",
     "Direction",
     "EmpiricalLength",
+    "Errand",
     "Figure",
     "FigureKind",
     "Group",

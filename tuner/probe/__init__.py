@@ -5,15 +5,19 @@ from tuner.probe.base import NoProbe, Probe, Probes, Sensor, Subject
 from tuner.probe.gpu import Gpu, GpuDriver, find_gpus
 from tuner.probe.host import HostSensor
 from tuner.probe.nvml import GpuSensor
+from tuner.probe.occupied import THRESHOLD_BYTES, Holder, OccupiedGpu, occupied_gpus
 from tuner.probe.sampled import SampledProbe
 
 __all__ = [
+    "THRESHOLD_BYTES",
     "Bandwidth",
     "Gpu",
     "GpuDriver",
     "GpuSensor",
+    "Holder",
     "HostSensor",
     "NoProbe",
+    "OccupiedGpu",
     "Probe",
     "Probes",
     "SampledProbe",
@@ -22,4 +26,5 @@ __all__ = [
     "find_gpus",
     "last_level_cache_bytes",
     "measure_bandwidth",
+    "occupied_gpus",
 ]

@@ -1,5 +1,6 @@
 """The composition root: the only place that names concrete classes."""
 
+from tuner.wiring.attendance import pay_after
 from tuner.wiring.bench import BenchPlan, BenchResult, bench_binary, bench_server, bench_trial
 from tuner.wiring.calibrate import CalibrationResult, calibrate, launches_to_find
 from tuner.wiring.compare import compare
@@ -45,6 +46,7 @@ __all__ = [
     "export_study",
     "launches_to_find",
     "parse_side",
+    "pay_after",
     "prepare_study",
     "server_arguments",
     "study_records",

@@ -29,6 +29,7 @@ from tuner.study import (
     preferred_position,
 )
 from tuner.units import format_percent
+from tuner.wiring.attendance import Attendance
 from tuner.wiring.launching import remove_containers_left
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import find_calibration, subject_key
@@ -45,6 +46,8 @@ class PreparedStudy:
     space: Space
     budget: Budget
     locations: Locations
+    share_gpu: bool = False
+    """Measure also beside other processes on a GPU."""
 
     @property
     def name(self) -> str:
@@ -58,6 +61,8 @@ class PreparedStudy:
         """Work on the study until its budget is used up. Raises UserError, HostError, Interrupted."""
         clock = clock or SystemClock()
         folder = StudyFolder(self.locations.state_dir, self.name)
+        attendance = Attendance(self.study, folder.path, watcher, clock, share_gpu=self.share_gpu)
+        attendance.settle()
         model = find_model(self.study, self.locations)
         folder.create()
         with folder.locked():
@@ -75,8 +80,9 @@ class PreparedStudy:
                 watcher.on_note(f"removed what a killed tuner had left in the engine: {', '.join(left)}")
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
             calibrations = self._calibrations(model, watcher)
-            with closing(workbench):
-                return StudyRun(self._plan(calibrations), store, folder, workbench, watcher, clock).run()
+            with attendance, closing(workbench):
+                bench = attendance.over(workbench)
+                return StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock).run()
 
     def _calibrations(self, model: Model, watcher: Watcher) -> dict[str, Calibration]:
         """What is known of this host's noise, by objective; what a person should know of it is told."""
@@ -129,6 +135,7 @@ def prepare_study(
     trials: int | None = None,
     hours: float | None = None,
     until: str | None = None,
+    share_gpu: bool = False,
 ) -> PreparedStudy:
     """Read and check `file`; `trials` and `hours` override its budget, and `until` ends this run.
 
@@ -150,6 +157,7 @@ def prepare_study(
         space=Space.from_study(study),
         budget=budget,
         locations=locations,
+        share_gpu=share_gpu,
     )
 
 

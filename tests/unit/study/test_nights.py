@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import launches
-from tests.fixtures.runs import wait_until
+from tests.fixtures.runs import kill, wait_until
 from tests.fixtures.study_case import StudyCase
 from tuner.locking import try_lock
 
@@ -70,3 +70,58 @@ def test_a_second_signal_ends_what_does_not_end_by_itself_at_once(
     lock = try_lock(case.state / "studies" / "case" / "lock")
     assert lock is not None
     lock.release()
+
+
+_ERRANDS = "before: [[sh, -c, echo stop >> calls]]\nafter: [[sh, -c, echo start >> calls]]\nname: case"
+
+
+def _calls(case: StudyCase) -> list[str]:
+    path = case.file.parent / "calls"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_after_runs_however_the_run_ends_and_again_only_after_another_before(slow: StudyCase) -> None:
+    slow.write({"name: case": _ERRANDS})
+    interrupted = slow.start()
+    wait_until(lambda: launches(slow.server) >= 1, interrupted)
+    interrupted.send_signal(signal.SIGTERM)
+    interrupted.communicate(timeout=20)
+    assert _calls(slow) == ["stop", "start"]
+
+    killed = slow.start()
+    wait_until(lambda: launches(slow.server) >= 2, killed)
+    kill(killed)
+    assert _calls(slow) == ["stop", "start", "stop"]
+    assert slow.tuner("study", "after", "case") == 0
+    assert slow.tuner("study", "after", "case") == 0
+    assert _calls(slow) == ["stop", "start", "stop", "start"]
+
+    killed = slow.start()
+    wait_until(lambda: launches(slow.server) >= 3, killed)
+    kill(killed)
+    # Also where the next run ends before it comes to measure.
+    slow.model.unlink()
+    assert slow.study_run() == 2
+    assert _calls(slow) == ["stop", "start"] * 3
+
+
+def test_a_run_with_nothing_to_do_stops_no_server(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = StudyCase(tmp_path, tiny_model)
+    assert case.study_run("--trials", "1") == 0
+    case.write({"name: case": _ERRANDS})
+    assert case.study_run("--trials", "1") == 0, "before and after are no part of what the study is"
+    assert "Nothing left to do" in capsys.readouterr().err
+    assert _calls(case) == []
+
+
+def test_a_before_that_fails_measures_nothing(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = StudyCase(tmp_path, tiny_model)
+    case.write({"name: case": _ERRANDS.replace("[[sh", '[["false"], [sh', 1)})
+    assert case.study_run() == 3
+    assert "`before` failed" in capsys.readouterr().err
+    assert launches(case.server) == 0
+    assert _calls(case) == ["start"]
