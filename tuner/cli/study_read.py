@@ -11,14 +11,14 @@ import typer
 
 from tuner import wiring
 from tuner.cli.console import clean, note, print_json, print_line, print_table
-from tuner.cli.live import objective_text
 from tuner.cli.options import JsonOption, StateOption, StorageOption
 from tuner.cli.quality import MEAN, mean_text, rejection_lines
 from tuner.cli.summary import describe_config, print_summary, record_json, summary_json
+from tuner.cli.watch import watch_study
 from tuner.errors import UserError
 from tuner.model import Objective
 from tuner.storage import TrialRecord
-from tuner.study import Status, outcome_sentence, rejected
+from tuner.study import Status, objective_text, outcome_sentence, rejected
 from tuner.units import format_duration
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", show_default=False)]
@@ -29,6 +29,12 @@ def status(
     file: Annotated[
         bool, typer.Option("--file", help="Print the study file as the study began with it.")
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", "-w", help="Go on until the run on this host ends; with --json a line for each change."
+        ),
+    ] = False,
     state: StateOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -38,6 +44,12 @@ def status(
     Example: tuner study status quickstart
     """
     locations = wiring.Locations.resolve(state=state, storage=storage)
+    if watch:
+        if file:
+            raise UserError("--file prints the study file and --watch the run: say one of them")
+        watch_study(name, locations, as_json=as_json)
+        if as_json:
+            return
     report, folder = wiring.study_status(name, locations)
     if file:
         sys.stdout.write(report.file_text)

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuner.cli.console import print_line, print_table
-from tuner.cli.live import objective_text
 from tuner.cli.quality import quality_line, rejection_lines
 from tuner.model import Direction, Objective
 from tuner.stats import Comparison, Fate
 from tuner.storage import TrialRecord, config_to_json
-from tuner.study import DEFAULT_BASELINE, Confirmation, Finalist, Outcome, Summary, outcome_sentence
+from tuner.study import (
+    DEFAULT_BASELINE,
+    Confirmation,
+    Finalist,
+    Outcome,
+    Summary,
+    objective_text,
+    outcome_sentence,
+)
 from tuner.units import format_percent
 
 _FATES = {

@@ -25,7 +25,7 @@ from tuner.config.sections import (
     ServeSpec,
     SourceSpec,
 )
-from tuner.config.surroundings import Errands
+from tuner.config.surroundings import Errands, NotifySpec
 from tuner.config.workload_files import WorkloadFiles
 from tuner.config.workloads import WorkloadSpec
 from tuner.expression import Expression, parse
@@ -37,7 +37,7 @@ DEFAULT_BASELINE: Final = "default"
 BASELINE_WORD: Final = "baseline"
 """In a constraint: the same figure, of the default baseline."""
 
-SURROUNDINGS: Final = ("before", "after")
+SURROUNDINGS: Final = ("before", "after", "notify")
 """Keys that change nothing of what is measured: they may be changed while a study goes on."""
 
 
@@ -88,6 +88,9 @@ class StudyFile(Section):
         default=(),
         max_length=20,
         description="Commands to run at the end, however the run ends, once for each time that `before` was.",
+    )
+    notify: NotifySpec | None = Field(
+        default=None, description="Whom to tell how a run ended. Default: nobody."
     )
     prefer: str | None = Field(
         default=None,

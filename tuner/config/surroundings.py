@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
+from tuner.config.names import EnvironmentName
 from tuner.config.section import Section, check_text, describe, list_to_tuple
 from tuner.model import Errand
 
@@ -63,3 +64,38 @@ Errands = Annotated[
     BeforeValidator(list_to_tuple),
 ]
 """Commands, each as a list of words, or with `timeout_s` beside it."""
+
+
+class NotifySpec(Section):
+    """Whom to tell how a run ended."""
+
+    command: Command | None = Field(
+        default=None,
+        description="A command that gets the notice as JSON on its standard input; no shell reads its words.",
+    )
+    url_env: EnvironmentName | None = Field(
+        default=None,
+        description="The environment variable that holds a webhook's URL, such as TUNER_NOTIFY_URL: the "
+        "notice is POSTed to it as JSON. The URL is a credential, so it cannot stand in this file.",
+    )
+    token_env: EnvironmentName | None = Field(
+        default=None, description="The environment variable that holds a bearer token for the webhook."
+    )
+    timeout_s: float = Field(
+        default=10.0, gt=0, le=300, description="Seconds after which command or webhook has failed."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_a_channel(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            if "url" in value:
+                raise ValueError(
+                    "a webhook's URL is a credential and cannot stand in a file: put it into an environment "
+                    "variable, and write `url_env:` with the variable's name"
+                )
+            if not {"command", "url_env"} & set(value):
+                raise ValueError("nobody to notify: write `command:` or `url_env:`")
+            if "token_env" in value and "url_env" not in value:
+                raise ValueError("`token_env` is of a webhook: write `url_env:` with it")
+        return value

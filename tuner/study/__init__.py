@@ -5,6 +5,7 @@ from tuner.study.budget import Budget, charged, counts
 from tuner.study.confirmation import Confirmation, Finalist, Proof
 from tuner.study.deadline import Deadline
 from tuner.study.events import SilentWatcher, Snapshot, Watcher
+from tuner.study.lines import objective_text, record_line
 from tuner.study.loop import StudyRun
 from tuner.study.plan import StudyPlan, StudyResult, Workbench
 from tuner.study.ranking import best_record, pareto_front, preferred_position
@@ -37,9 +38,11 @@ __all__ = [
     "find_answer",
     "is_proven",
     "make_sampler",
+    "objective_text",
     "outcome_sentence",
     "pareto_front",
     "preferred_position",
+    "record_line",
     "rejected",
     "standing_sentence",
     "status_of",

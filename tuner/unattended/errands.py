@@ -37,9 +37,13 @@ class Errands:
         after: tuple[Errand, ...] = (),
         runs_in: Path | None = None,
         say: Say,
+        warn: Say,
         timestamp: Callable[[], str],
     ) -> None:
         """`runs_in` is where commands run: the study file's folder. Nothing happens yet."""
+        self.failures: list[str] = []
+        """`after` commands that went wrong, in sentences."""
+        self._warn = warn
         self._before = before
         self._after = after
         self._runs_in = runs_in if runs_in is not None else study_folder
@@ -125,10 +129,11 @@ class Errands:
             try:
                 failed = self._run(errand, Path(owed.folder))
             except KeyboardInterrupt:
-                self._say(f"interrupted: `tuner study after {self._ledger.parent.name}` runs the rest")
+                self._warn(f"interrupted: `tuner study after {self._ledger.parent.name}` runs the rest")
                 raise
             if failed is not None:
-                self._say(f"`after` failed: {_shown(errand)} {failed}; its output is in {self._log}")
+                self.failures.append(f"`after` failed: {_shown(errand)} {failed}")
+                self._warn(f"{self.failures[-1]}; its output is in {self._log}")
             owed = owed.advanced()
             with suppress(HostError):  # a full disk: the removal below still tells that all were run
                 write_ledger(self._ledger, owed)

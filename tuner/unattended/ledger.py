@@ -65,7 +65,7 @@ def read_ledger(path: Path) -> Ledger | None:
 
 def write_ledger(path: Path, ledger: Ledger) -> None:
     """Whole, and on the disk itself when this returns. Raises DiskFull, HostError."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = path.with_name(f".{path.name}.new")  # one writer at a time: what a kill leaves is overwritten
     text = json.dumps({"version": _VERSION, **asdict(ledger)}, indent=1) + "\n"
     try:
         with fresh.open("w", encoding="utf-8") as file:

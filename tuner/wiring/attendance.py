@@ -1,8 +1,9 @@
-"""What surrounds a run of a study: its errands, and the cards that it would share."""
+"""What surrounds a run of a study: errands, the cards that it would share, heartbeat, log and notices."""
 
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +13,28 @@ import pynvml
 
 from tuner.clock import Clock, SystemClock
 from tuner.config import DockerBuild, PrebuiltBuild, StudyFile, preferred_spelling
-from tuner.errors import Busy, HostError, NameUnknown
+from tuner.errors import Busy, HostError, Interrupted, NameUnknown
 from tuner.model import Score, TrialConfig
 from tuner.probe import THRESHOLD_BYTES, OccupiedGpu, occupied_gpus
 from tuner.probe.nvml import Nvml
-from tuner.storage import StudyFolder
-from tuner.study import Watcher, Workbench
+from tuner.storage import StudyFolder, StudyStore
+from tuner.study import StudyResult, Watcher, Workbench, charged, outcome_sentence, summarize
 from tuner.trial import Outcome
 from tuner.trial.runner import ProgressSink
-from tuner.unattended import Errands
+from tuner.unattended import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    Attended,
+    Channels,
+    Errands,
+    Heart,
+    Notice,
+    Notifier,
+    Pulse,
+    TrialLog,
+    read_pulse,
+)
 from tuner.wiring.locations import Locations
 
 _SETTLES_WITHIN_S: Final = 15.0
@@ -42,8 +56,12 @@ class Attendance:
         nvml: Nvml = pynvml,
     ) -> None:
         self._study = study
-        self._watcher = watcher
         self._clock = clock
+        self._heart = Heart(folder, study.name, clock.timestamp)
+        self.watcher: Watcher = Attended(
+            watcher, TrialLog(folder, study.objective_values, clock.timestamp), self._heart
+        )
+        """What the run is to tell."""
         self._share_gpu = share_gpu
         self._nvml = nvml
         self._errands = Errands(
@@ -51,10 +69,15 @@ class Attendance:
             before=tuple(spec.to_model() for spec in study.before),
             after=tuple(spec.to_model() for spec in study.after),
             runs_in=study.folder,
-            say=watcher.on_note,
+            say=self.watcher.on_note,
+            warn=self._warn,
             timestamp=clock.timestamp,
         )
+        self._notifier = _notifier(study, self._warn)
         self._ready = False
+        self._began = False
+        self._answer = ""
+        self._trials: int | None = None
 
     def __enter__(self) -> Attendance:
         return self
@@ -62,7 +85,26 @@ class Attendance:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._errands.end()
+        try:
+            self._errands.end()
+        finally:
+            if self._began:
+                self._tell_the_end(error)
+
+    def begin(self) -> None:
+        """The run is the only one now that works on this folder."""
+        self._began = True
+        self._heart.__enter__()
+        if self._notifier is not None:
+            self._notifier.check()
+
+    def ended(self, result: StudyResult, store: StudyStore) -> StudyResult:
+        """The run was done; `result` as it is."""
+        summary = summarize(store)
+        answer = outcome_sentence(summary) if summary.baseline else "The baseline has not been measured yet."
+        self._answer = f"{result.new_trials} new trials; stopped because {result.ended_because}. {answer}"
+        self._trials = charged(store.trials())
+        return result
 
     def settle(self) -> None:
         """Run what a killed run still owes."""
@@ -71,6 +113,32 @@ class Attendance:
     def over(self, workbench: Workbench) -> Workbench:
         """`workbench`, which first makes the host ready for what is measured."""
         return _ReadyWorkbench(workbench, self)
+
+    def _warn(self, text: str) -> None:
+        self.watcher.on_note(text, warning=True)
+
+    def _tell_the_end(self, error: BaseException | None) -> None:
+        match error:
+            case None:
+                event, message = DONE, self._answer
+            case KeyboardInterrupt() | Interrupted():
+                event, message = INTERRUPTED, str(error) or "interrupted"
+            case _:
+                event, message = FAILED, str(error) or type(error).__name__
+        message = " ".join([message, *self._errands.failures])
+        self._heart.ends(event, message, done=self._trials)
+        self._heart.__exit__(None, None, None)
+        if self._notifier is not None:
+            self._notifier.send(
+                Notice(
+                    study=self._study.name,
+                    event=event,
+                    message=message,
+                    trials=self._heart.pulse.done,
+                    time=self._clock.timestamp(),
+                    host=platform.node(),
+                )
+            )
 
     def make_ready(self) -> None:
         """Before the first measurement of this run: `before`, then a look at the cards. Raises HostError."""
@@ -121,15 +189,39 @@ class _ReadyWorkbench:
         return self._workbench.versions()
 
 
+def study_pulse(name: str, locations: Locations) -> Pulse | None:
+    """The heartbeat of the study's last run on this host; None: there was none. Raises NameUnknown."""
+    return read_pulse(_folder(name, locations))
+
+
 def pay_after(name: str, locations: Locations, say: Callable[[str], None]) -> int:
     """Run the `after` commands that a killed run of the study owes; how many. Raises NameUnknown, Busy."""
-    folder = StudyFolder(locations.state_dir, name).path
-    if folder.parent != locations.state_dir / "studies" or not folder.is_dir():
-        raise NameUnknown(f"no study {name!r} has run here: there is no folder {folder}")
-    paid = Errands(folder, say=say, timestamp=SystemClock().timestamp).settle()
+    folder = _folder(name, locations)
+    paid = Errands(folder, say=say, warn=say, timestamp=SystemClock().timestamp).settle()
     if paid is None:
         raise Busy(f"a run of study {name!r} is there and runs its `after` commands itself: stop it first")
     return paid
+
+
+def _folder(name: str, locations: Locations) -> Path:
+    folder = StudyFolder(locations.state_dir, name).path
+    if folder.parent != locations.state_dir / "studies" or not folder.is_dir():
+        raise NameUnknown(f"no study {name!r} has run here: there is no folder {folder}")
+    return folder
+
+
+def _notifier(study: StudyFile, say: Callable[[str], None]) -> Notifier | None:
+    spec = study.notify
+    if spec is None:
+        return None
+    channels = Channels(
+        command=spec.command,
+        runs_in=study.folder,
+        url_env=spec.url_env,
+        token_env=spec.token_env,
+        timeout_s=spec.timeout_s,
+    )
+    return Notifier(channels, say)
 
 
 def uses_gpus(study: StudyFile) -> bool:

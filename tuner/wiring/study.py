@@ -62,10 +62,12 @@ class PreparedStudy:
         clock = clock or SystemClock()
         folder = StudyFolder(self.locations.state_dir, self.name)
         attendance = Attendance(self.study, folder.path, watcher, clock, share_gpu=self.share_gpu)
+        watcher = attendance.watcher
         attendance.settle()
-        model = find_model(self.study, self.locations)
         folder.create()
-        with folder.locked():
+        with attendance, folder.locked():
+            attendance.begin()
+            model = find_model(self.study, self.locations)
             store = StudyStore.open_or_create(
                 self.locations.open_storage(),
                 self.locations.storage_url,
@@ -80,9 +82,10 @@ class PreparedStudy:
                 watcher.on_note(f"removed what a killed tuner had left in the engine: {', '.join(left)}")
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
             calibrations = self._calibrations(model, watcher)
-            with attendance, closing(workbench):
+            with closing(workbench):
                 bench = attendance.over(workbench)
-                return StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock).run()
+                run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock)
+                return attendance.ended(run.run(), store)
 
     def _calibrations(self, model: Model, watcher: Watcher) -> dict[str, Calibration]:
         """What is known of this host's noise, by objective; what a person should know of it is told."""

@@ -44,6 +44,12 @@ def test_commands_are_lists_of_words_with_a_time_limit(tmp_path: Path) -> None:
         ("before: [{command: [a], timeout: 3}]", "did you mean 'timeout_s'?"),
         ("before: [{command: [a], timeout_s: 0}]", "more than 0"),
         ("after: [systemctl]", "would need a shell"),
+        ("notify: {}", "nobody to notify"),
+        ("notify: {url: https://hooks.example/s3cret}", "put it into an environment variable"),
+        ("notify: {url_env: https://hooks.example/s3cret}", "environment variable"),
+        ("notify: {token_env: TOKEN, command: [a]}", "is of a webhook"),
+        ("notify: {command: mail me}", "would need a shell"),
+        ("notify: {url_env: HOOK, timeout_s: 0}", "more than 0"),
     ],
 )
 def test_a_mistake_is_answered(tmp_path: Path, written: str, message: str) -> None:
@@ -53,5 +59,7 @@ def test_a_mistake_is_answered(tmp_path: Path, written: str, message: str) -> No
 
 def test_they_do_not_change_what_the_study_is(tmp_path: Path) -> None:
     plain = load(tmp_path).content_hash
-    around = load(tmp_path, (NAME, f"{NAME}before: [[a]]\nafter: [[b]]\n")).content_hash
+    around = load(
+        tmp_path, (NAME, f"{NAME}before: [[a]]\nafter: [[b]]\nnotify: {{url_env: HOOK}}\n")
+    ).content_hash
     assert around == plain

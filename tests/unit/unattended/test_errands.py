@@ -46,6 +46,7 @@ class Host:
             after=after,
             runs_in=self.file,
             say=self.said.append,
+            warn=self.said.append,
             timestamp=lambda: "2026-11-28T00:00:00+00:00",
         )
 
@@ -171,7 +172,7 @@ _KILLED = """
 
     errands = Errands(
         Path(sys.argv[1]), before=(touch("stop"),), after=(touch("start"), touch("slow", sys.argv[3])),
-        runs_in=Path(sys.argv[2]), say=lambda text: None, timestamp=lambda: "yesterday",
+        runs_in=Path(sys.argv[2]), say=print, warn=print, timestamp=lambda: "yesterday",
     )
     with errands:
         errands.begin()
