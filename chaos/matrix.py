@@ -337,6 +337,8 @@ def _end(cell: Cell) -> None:
 
 def main() -> int:
     options = _options()
+    # A shell's background jobs ignore it, and so would the runs that are to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.geteuid() != 0:
         raise SystemExit("only root may mount the small file systems that are filled")
     cache = options.cache.absolute()
