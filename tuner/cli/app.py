@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuner import __version__
-from tuner.cli import args, bench, builds, compare, doctor, export, flags, model, study, study_read
+from tuner.cli import args, bench, builds, compare, doctor, export, flags, model, service, study, study_read
 from tuner.cli.console import configure_logging, print_line
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ builds_app = typer.Typer(
 
 study_app.command("run")(study.run_study)
 study_app.command("after")(study.run_after)
+study_app.command("install-service")(service.install_service)
 study_app.command("schema")(study.print_schema)
 study_app.command("status")(study_read.status)
 study_app.command("best")(study_read.best)

@@ -1,6 +1,6 @@
 """What outlives a run: the Optuna storage and the trial folders."""
 
-from tuner.storage.backend import default_url, mask_password, open_storage
+from tuner.storage.backend import default_url, mask_password, open_storage, read_url
 from tuner.storage.drift import DriftWindow, mark_drifted
 from tuner.storage.folders import StudyFolder, write_atomically, write_trial
 from tuner.storage.noise_floor import (
@@ -58,6 +58,7 @@ __all__ = [
     "mask_password",
     "noise_floor",
     "open_storage",
+    "read_url",
     "save_calibrations",
     "to_json",
     "write_atomically",

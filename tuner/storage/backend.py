@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from tuner.errors import DiskFull, StorageUnavailable, UserError
@@ -20,11 +20,11 @@ def default_url(state_dir: Path) -> str:
     return f"sqlite:///{state_dir / 'studies.db'}"
 
 
-def open_storage(url: str, *, from_argument: bool, patience_s: float = PATIENCE_S) -> PatientStorage:
-    """Open `url`; from then on an operation is repeated for `patience_s` seconds while nobody answers.
+def read_url(url: str, *, from_argument: bool) -> URL:
+    """A storage URL, read.
 
     A password in a command-line argument is seen by every user of the host, so with `from_argument` it is
-    refused. Raises UserError for a URL that cannot be right, StorageUnavailable for one that does not answer.
+    refused. Raises UserError for a URL that cannot be right.
     """
     try:
         parsed = make_url(url)
@@ -38,6 +38,15 @@ def open_storage(url: str, *, from_argument: bool, patience_s: float = PATIENCE_
             "the storage URL holds a password, which every user of this host can read in the process list: "
             "set TUNER_STORAGE instead of --storage, or leave the password to a password file (~/.pgpass)"
         )
+    return parsed
+
+
+def open_storage(url: str, *, from_argument: bool, patience_s: float = PATIENCE_S) -> PatientStorage:
+    """Open `url`; from then on an operation is repeated for `patience_s` seconds while nobody answers.
+
+    Raises UserError for a URL that cannot be right, StorageUnavailable for one that does not answer.
+    """
+    parsed = read_url(url, from_argument=from_argument)
     if parsed.drivername.startswith("sqlite") and parsed.database:
         try:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

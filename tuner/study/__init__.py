@@ -3,7 +3,7 @@
 from tuner.study.answer import Answer, Outcome, find_answer
 from tuner.study.budget import Budget, charged, counts
 from tuner.study.confirmation import Confirmation, Finalist, Proof
-from tuner.study.deadline import Deadline
+from tuner.study.deadline import Deadline, parse_moment
 from tuner.study.events import SilentWatcher, Snapshot, Watcher
 from tuner.study.lines import objective_text, record_line
 from tuner.study.loop import StudyRun
@@ -41,6 +41,7 @@ __all__ = [
     "objective_text",
     "outcome_sentence",
     "pareto_front",
+    "parse_moment",
     "preferred_position",
     "record_line",
     "rejected",

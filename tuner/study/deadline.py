@@ -36,9 +36,10 @@ def suspend_aware_s() -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """A moment on `now_s`, which is all that counts; `wanted` is what people call it."""
+    """A moment on `now_s`, which is all that counts."""
 
     wanted: str
+    """What people call it."""
     begun_s: float
     end_s: float
     now_s: Callable[[], float]

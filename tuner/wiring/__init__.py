@@ -1,5 +1,6 @@
 """The composition root: the only place that names concrete classes."""
 
+from tuner.unattended import unit_text
 from tuner.wiring.attendance import pay_after, study_pulse
 from tuner.wiring.bench import BenchPlan, BenchResult, bench_binary, bench_server, bench_trial
 from tuner.wiring.calibrate import CalibrationResult, calibrate, launches_to_find
@@ -10,6 +11,7 @@ from tuner.wiring.export import export_study
 from tuner.wiring.flags import FlagQuestion, examine_source_flags
 from tuner.wiring.locations import Locations
 from tuner.wiring.reading import all_studies, delete_study, study_records, study_status, study_summary
+from tuner.wiring.service import describe_service, install_service
 from tuner.wiring.sides import Side, parse_side
 from tuner.wiring.study import PreparedStudy, prepare_study
 from tuner.wiring.sweep import Curve, Level, curve, describe_knee
@@ -42,8 +44,10 @@ __all__ = [
     "curve",
     "delete_study",
     "describe_knee",
+    "describe_service",
     "examine_source_flags",
     "export_study",
+    "install_service",
     "launches_to_find",
     "parse_side",
     "pay_after",
@@ -53,4 +57,5 @@ __all__ = [
     "study_records",
     "study_status",
     "study_summary",
+    "unit_text",
 ]
