@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Final
@@ -58,9 +59,14 @@ def _samples(line: str) -> Iterator[tuple[str, float]]:
 
 
 def scrape(base_url: str, *, timeout_s: float = 10.0) -> Scrape:
-    """Read /metrics once. Never raises for what the server does: trouble is the `missing` of the result."""
+    """Read /metrics once. Never raises for what the server does: trouble is the `missing` of the result.
+
+    `timeout_s` is for the whole page: one that comes byte by byte would keep a client's own timeouts from
+    ever ending it. Nothing is decompressed, because a page that was made to harm is small until then.
+    """
     url = f"{base_url.rstrip('/')}/metrics"
     body = bytearray()
+    until_s = time.monotonic() + timeout_s
     try:
         # A client of its own for each scrape: llama-server closes idle connections, and an environment's
         # proxy is not for a server on this host. Certificates take longer to load than a scrape does.
@@ -68,13 +74,15 @@ def scrape(base_url: str, *, timeout_s: float = 10.0) -> Scrape:
             httpx.Client(
                 trust_env=False,
                 timeout=timeout_s,
-                headers={"Connection": "close"},
+                headers={"Connection": "close", "Accept-Encoding": "identity"},
                 verify=url.startswith("https:"),
             ) as client,
             client.stream("GET", url) as response,
         ):
-            for piece in response.iter_bytes():
+            for piece in response.iter_raw():
                 body += piece
+                if time.monotonic() > until_s:
+                    return Scrape(counters=None, missing=f"{url} is not complete within {timeout_s:g} s")
                 if len(body) > _MAX_BYTES:
                     return Scrape(counters=None, missing=f"{url} sends more than {_MAX_BYTES} bytes")
             status = response.status_code

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes.scripted_stream import Hang, Reset, Script, ScriptedServer, Send, whole_answer
+from tests.fakes.scripted_stream import Hang, Reset, Script, ScriptedServer, Send, Wait, whole_answer
 from tuner.measure import MetricsProbe, parse_counters, scrape, wait_idle
 from tuner.model import ServerCounters
 
@@ -103,6 +103,13 @@ def test_scrape() -> None:
     assert found.counters.tokens_predicted_total == 506
 
 
+_DRIPPING: Script = [
+    Send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"),
+    *[step for _ in range(100) for step in (Send(b"x"), Wait(0.05))],
+]
+"""Each read brings something before it is given up, and the page never ends."""
+
+
 @pytest.mark.parametrize(
     ("script", "missing"),
     [
@@ -113,6 +120,7 @@ def test_scrape() -> None:
         (_metrics("go_goroutines 5\n"), "none of llama-server's counters"),
         (_metrics(b"\xff\xfe\x00"), "none of llama-server's counters"),
         (_metrics(b"x" * 2_000_000), "more than"),
+        (_DRIPPING, "not complete within"),
         ([Reset()], "cannot be read"),
         ([], "cannot be read"),
         ([Send(b"220 smtp.example.org\r\n")], "cannot be read"),
