@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from tuner import __version__
-from tuner.cli import args, bench, builds, compare, doctor, export, flags, model, service, study, study_read
+from tuner.cli import (
+    args,
+    bench,
+    builds,
+    compare,
+    doctor,
+    export,
+    flags,
+    model,
+    report,
+    service,
+    study,
+    study_read,
+)
 from tuner.cli.console import configure_logging, print_line
 
 app = typer.Typer(
@@ -48,6 +61,7 @@ app.command("flags")(flags.check_flags)
 app.command("args")(args.list_arguments)
 app.command("bench")(bench.bench)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("doctor")(doctor.check_host)
 

@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
 from typing import Any
 
 from tuner.cli.console import print_line, print_table
 from tuner.cli.quality import quality_line, rejection_lines
-from tuner.model import Direction, Objective
-from tuner.stats import Comparison, Fate
+from tuner.model import Objective
 from tuner.storage import TrialRecord, config_to_json
-from tuner.study import (
-    DEFAULT_BASELINE,
-    Confirmation,
-    Finalist,
-    Outcome,
-    Summary,
-    objective_text,
-    outcome_sentence,
-)
+from tuner.study import DEFAULT_BASELINE, Confirmation, Outcome, Summary, objective_text, outcome_sentence
+from tuner.study.wording import FATES, finalist_line, typical, verdict, wanted
+from tuner.study.wording import describe_config as describe_config
 from tuner.units import format_percent
-
-_FATES = {
-    Fate.RUNNING: "",
-    Fate.WORSE: "proven worse than a baseline",
-    Fate.BEHIND: "proven worse than another finalist",
-    Fate.TOO_SMALL: "its gain, if any, is below this host's noise floor",
-    Fate.HOPELESS: "the launches that were left would hardly have shown a gain",
-}
-
-
-def verdict(comparison: Comparison) -> str:
-    """'proven better [+6.0 %, +10.3 %]', 'cannot tell', … as a sentence fragment."""
-    interval = interval_text(comparison)
-    match comparison.verdict:
-        case "faster":
-            return f"proven better{interval}"
-        case "slower":
-            return f"proven worse{interval}"
-        case _:
-            return f"cannot tell{interval}"
-
-
-def interval_text(comparison: Comparison) -> str:
-    """' [+6.0 %, +10.3 %]' with its blank; empty where there is none."""
-    if comparison.low is None or comparison.high is None:
-        return ""
-    ends = (format_percent(end - 1, signed=True) for end in (comparison.low, comparison.high))
-    return f" [{', '.join(ends)}]"
 
 
 def print_summary(summary: Summary) -> None:
@@ -107,19 +70,6 @@ def _print_challenger(summary: Summary, challenger: TrialRecord) -> None:
         print_line(f"Its settings: {describe_config(challenger)}")
 
 
-def finalist_line(finalist: Finalist) -> str:
-    """'Finalist trial 3, 5 launches: +8.1 % …' with why it is out."""
-    found = finalist.confirmations[0] if finalist.confirmations else None
-    told = "not launched afresh" if not finalist.launches else f"{finalist.launches} launches"
-    if found is not None:
-        difference = format_percent(found.comparison.ratio - 1, signed=True)
-        told += f", {found.objective.figure} {difference}{interval_text(found.comparison)}"
-    why = f"it broke a constraint or failed: {finalist.out}" if finalist.out else ""
-    if finalist.fate is not None:
-        why = _FATES[finalist.fate]
-    return f"Finalist {finalist.record.label}: {told}{f'; out, {why}' if why else ''}."
-
-
 def _print_without_best(summary: Summary) -> None:
     if not summary.front:
         print_line("No configuration has been measured that meets all constraints.")
@@ -146,10 +96,10 @@ def _print_without_best(summary: Summary) -> None:
 def _confirmed_row(confirmation: Confirmation) -> tuple[str, ...]:
     objective, comparison = confirmation.objective, confirmation.comparison
     return (
-        _wanted(objective),
+        wanted(objective),
         confirmation.against,
-        objective_text(objective, _typical(confirmation.baseline)),
-        objective_text(objective, _typical(confirmation.challenger)),
+        objective_text(objective, typical(confirmation.baseline)),
+        objective_text(objective, typical(confirmation.challenger)),
         format_percent(comparison.ratio - 1, signed=True),
         verdict(comparison),
     )
@@ -161,7 +111,7 @@ def _searched_row(
     assert summary.baseline is not None  # noqa: S101  nothing is printed without it
     before, after = summary.baseline.objectives[position], challenger.objectives[position]
     return (
-        _wanted(objective),
+        wanted(objective),
         DEFAULT_BASELINE,
         objective_text(objective, before),
         objective_text(objective, after),
@@ -170,31 +120,10 @@ def _searched_row(
     )
 
 
-def _wanted(objective: Objective) -> str:
-    wanted = "higher" if objective.direction is Direction.MAXIMIZE else "lower"
-    return f"{objective.figure} ({wanted} is better)"
-
-
-def _typical(values: Sequence[float]) -> float:
-    """What the comparison's ratio is of."""
-    return statistics.geometric_mean(values) if min(values) > 0 else statistics.fmean(values)
-
-
 def _origin(record: TrialRecord) -> str:
     return (
         record.label if record.reused_from is None else f"{record.label} (measured as {record.reused_from})"
     )
-
-
-def describe_config(record: TrialRecord) -> str:
-    """'GGML_OPENMP=false, ubatch-size=256', or 'llama.cpp's defaults'."""
-    layers = (record.config.build, record.config.env, record.config.args)
-    parts = [
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
-        for layer in layers
-        for name, value in layer.items()
-    ]
-    return ", ".join(parts) or "llama.cpp's defaults"
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
@@ -216,7 +145,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
             {
                 "label": finalist.record.label,
                 "launches": finalist.launches,
-                "out": finalist.out or (_FATES[finalist.fate] if finalist.fate else ""),
+                "out": finalist.out or (FATES[finalist.fate] if finalist.fate else ""),
                 "confirmations": [confirmation_json(found) for found in finalist.confirmations],
             }
             for finalist in summary.finalists

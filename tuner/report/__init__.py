@@ -2,5 +2,6 @@
 
 from tuner.report.samples import Samples, read_samples
 from tuner.report.study import Study
+from tuner.report.write import PAGE, Written, write_report
 
-__all__ = ["Samples", "Study", "read_samples"]
+__all__ = ["PAGE", "Samples", "Study", "Written", "read_samples", "write_report"]

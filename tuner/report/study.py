@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tuner.config import load_study
+from tuner.errors import TunerError
 from tuner.model import Objective
 from tuner.report.frames import figures_frame, records_frame
 from tuner.report.samples import Samples, read_samples
@@ -47,14 +49,30 @@ class Study:
     @property
     def verdict(self) -> str:
         """The answer in a sentence."""
-        if self.summary.baseline is None:
-            return "The baseline has not been measured yet."
-        return outcome_sentence(self.summary)
+        summary = self.summary
+        if summary.baseline is None:
+            return "Nothing to deploy yet: the baseline has not been measured."
+        if summary.best is not None:
+            return outcome_sentence(summary)
+        if not summary.front:
+            return "Nothing to deploy: no configuration has been measured that meets all constraints."
+        return (
+            f"{len(summary.front)} configurations of which none is beaten in every objective: there is no "
+            "single best one. Name the objective that decides with prefer: in the study file."
+        )
 
     @cached_property
     def file_text(self) -> str:
         """The study file as the study began with it."""
         return self.store.file_text
+
+    @property
+    def content_hash(self) -> str:
+        """Of the study file without comments and budgets; empty where the file cannot be read any more."""
+        try:
+            return load_study(self.folder / "study.yaml").content_hash
+        except (TunerError, OSError):
+            return ""
 
     # --- tables of records: one row for each configuration -------------------------------------------
 

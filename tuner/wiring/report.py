@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuner.report import Study
+from tuner import __version__
+from tuner.clock import SystemClock
+from tuner.report import Study, Written, write_report
 from tuner.storage import StudyFolder, StudyStore
 from tuner.wiring.locations import Locations
 
@@ -26,3 +28,9 @@ def open_study(name: str, locations: Locations) -> Study:
     """The same for what is resolved already."""
     store = StudyStore.open(locations.open_storage(), locations.storage_url, name)
     return Study(store, StudyFolder(locations.state_dir, name).path)
+
+
+def write_study_report(name: str, locations: Locations, out: Path) -> tuple[Study, Written]:
+    """Write a study's report into `out`. Raises NameUnknown, UserError, StorageUnavailable, HostError."""
+    study = open_study(name, locations)
+    return study, write_report(study, out, version=__version__, made=SystemClock().timestamp())

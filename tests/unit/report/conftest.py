@@ -1,20 +1,25 @@
-"""A study with a proven gain, run once for all tests of reports."""
+"""Studies that are run once for all tests of reports, and a browser to look at them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.chromium import Browser, chromium
 from tests.unit.report.studies import FASTER_WITH_SLOTS, run_study
 
 
 @pytest.fixture(scope="package")
 def gained(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    """The state folder of study `case`: read it, change nothing."""
-    return run_study(
-        tmp_path_factory.mktemp("gained"),
-        tiny_model,
-        decode_tokens_per_s=FASTER_WITH_SLOTS,
-        launch_noise=0.02,
-    )
+    """The state folder of study `case`, which ends with a proven gain: read it, change nothing."""
+    folder = tmp_path_factory.mktemp("gained")
+    return run_study(folder, tiny_model, decode_tokens_per_s=FASTER_WITH_SLOTS, launch_noise=0.02)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    with chromium() as found:
+        yield found
