@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tuner.model import Figure, Score, TrialConfig, digest
+from tuner.model import Figure, Reason, Score, TrialConfig, digest
 from tuner.trial import Durations, Outcome, TrialState
 from tuner.trial.runner import Progress, ProgressSink
 
@@ -33,7 +33,8 @@ class ScriptedClock:
 
 
 class ScriptedWorkbench:
-    """`value(config, n)` is what launch `n` of the whole study measures; each takes `takes_s`."""
+    """`value(config, n)` is what launch `n` of the whole study measures, unless `fails(config, n)` has a
+    reason; each takes `takes_s`."""
 
     def __init__(
         self,
@@ -42,11 +43,13 @@ class ScriptedWorkbench:
         *,
         takes_s: float = 1.0,
         client_bound: Callable[[TrialConfig], bool] = lambda _: False,
+        fails: Callable[[TrialConfig, int], Reason | None] = lambda _, __: None,
     ) -> None:
         self.value = value
         self.clock = clock
         self.takes_s = takes_s
         self.client_bound = client_bound
+        self.fails = fails
         self.launched: list[tuple[TrialConfig, bool]] = []
         """Every launch that was finished, and whether it was as deployed."""
         self.killed_in: int | None = None
@@ -71,6 +74,14 @@ class ScriptedWorkbench:
             raise Killed
         on_progress(Progress(state=TrialState.MEASURING))
         self.clock.sleep(self.takes_s)
+        if (reason := self.fails(config, number)) is not None:
+            self.launched.append((config, as_deployed))
+            return Outcome(
+                state=TrialState.FAILED,
+                durations=Durations(launch_s=self.takes_s, total_s=self.takes_s),
+                reason=reason,
+                message=f"failed in launch {number}",
+            )
         value = self.value(config, number)
         self.launched.append((config, as_deployed))
         return Outcome(

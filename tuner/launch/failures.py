@@ -75,6 +75,19 @@ SIGNATURES: tuple[Signature, ...] = (
         r"|failed to allocate buffer of size",
         Reason.OUT_OF_HOST_MEMORY,
     ),
+    _row(
+        r"GPU is lost|fallen off the bus|\bXid\b|[Uu]ncorrectable (?:ECC|NVLink) error"
+        r"|CUDA-capable device\(s\) is/are busy or unavailable|driver/library version mismatch"
+        r"|unsupported display driver / cuda driver combination|CUDA error: system not yet initialized"
+        r"|CUDA driver version is insufficient for CUDA runtime version",
+        Reason.DEVICE_LOST,
+    ),
+    _row(
+        r"(?:CUDA|ROCm|HIP) error: (?:unspecified launch failure|unknown error|hardware stack error"
+        r"|the launch timed out and was terminated|an illegal memory access was encountered)"
+        r"|ErrorDeviceLost",
+        Reason.DEVICE_FAULT,
+    ),
     # the cache's type and the model's shape
     _row(
         r"V cache quantization requires flash_attn|quantized V cache requires flash_attn"
@@ -156,6 +169,8 @@ _REMEDIES: dict[Reason, str] = {
     Reason.OUT_OF_DEVICE_MEMORY: "less context, fewer slots or fewer layers on the GPU would fit",
     Reason.OUT_OF_HOST_MEMORY: "less context or fewer slots would fit",
     Reason.NO_KERNEL_FOR_DEVICE: "build for this GPU: set CMAKE_CUDA_ARCHITECTURES",
+    Reason.DEVICE_LOST: "look at `nvidia-smi` and `dmesg`: the card may need a reset, or the host a reboot",
+    Reason.DEVICE_FAULT: "`dmesg` says more where it is the card's (Xid)",
     Reason.NO_DEVICE: "check the driver with `tuner doctor`, or set n-gpu-layers: 0 to measure the CPU",
 }
 

@@ -43,6 +43,9 @@ class Reason(StrEnum):
     CRASHED = "crashed"
     ASSERTION = "assertion"
     KILLED = "killed"
+    DEVICE_FAULT = "device-fault"
+    """The device stopped in the middle of its work: a kernel's fault, or the device's own."""
+    DEVICE_LOST = "device-lost"
     STALLED = "stalled"
     ALL_REQUESTS_FAILED = "all-requests-failed"
     FIGURE_MISSING = "figure-missing"
@@ -70,6 +73,7 @@ _HOST = frozenset(
         Reason.MODEL_CORRUPT,
         Reason.PORT_IN_USE,
         Reason.NO_DEVICE,
+        Reason.DEVICE_LOST,
         Reason.WRONG_SERVER,
         Reason.HOST,
         Reason.INTERRUPTED,

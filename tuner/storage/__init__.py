@@ -2,6 +2,7 @@
 
 from tuner.storage.backend import default_url, mask_password, open_storage, read_url
 from tuner.storage.drift import DriftWindow, mark_drifted
+from tuner.storage.excused import mark_excused
 from tuner.storage.folders import StudyFolder, write_atomically, write_trial
 from tuner.storage.noise_floor import (
     Calibration,
@@ -55,6 +56,7 @@ __all__ = [
     "load_noise_floors",
     "loads",
     "mark_drifted",
+    "mark_excused",
     "mask_password",
     "noise_floor",
     "open_storage",

@@ -17,6 +17,7 @@ from tuner.errors import NameUnknown, StudyChanged
 from tuner.model import ConstraintValue, Direction, Objective
 from tuner.storage.backend import mask_password, translated_storage_errors
 from tuner.storage.drift import DriftWindow, mark_drifted
+from tuner.storage.excused import mark_excused
 from tuner.storage.record import TrialRecord, dumps, loads
 
 _RECORD = "tuner:record"
@@ -29,6 +30,7 @@ _ELAPSED = "tuner:elapsed-s"
 _BASELINE = "tuner:baseline:"
 _ANCHOR = "tuner:anchor:"
 _DRIFT = "tuner:drift:"
+_EXCUSED = "tuner:excused:"
 _PROOF = "tuner:proof"
 _CONFIRMATION = "tuner:confirmation:"
 
@@ -179,7 +181,17 @@ class StudyStore:
         with translated_storage_errors(self.url):
             frozen = self.study.get_trials(deepcopy=False)
         records = [loads(trial.user_attrs[_RECORD]) for trial in frozen if _RECORD in trial.user_attrs]
-        return mark_drifted(records, self.drifts())
+        return mark_excused(mark_drifted(records, self.drifts()), self.excused())
+
+    def excused(self) -> frozenset[int]:
+        """Numbers of the trials that the host made fail, as turned out after they were told."""
+        with translated_storage_errors(self.url):
+            attributes = self.study.user_attrs
+        return frozenset(int(key.removeprefix(_EXCUSED)) for key in attributes if key.startswith(_EXCUSED))
+
+    def excuse(self, number: int) -> None:
+        with translated_storage_errors(self.url):
+            self.study.set_user_attr(f"{_EXCUSED}{number}", True)
 
     def running(self) -> tuple[FrozenTrial, ...]:
         """Trials that were asked for and never told."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from tuner.model import Figure, Score, TrialConfig
 from tuner.stats import median
-from tuner.storage import DriftWindow, ProofTerms, StudyStore, TrialRecord, mark_drifted
+from tuner.storage import DriftWindow, ProofTerms, StudyStore, TrialRecord, mark_drifted, mark_excused
 from tuner.study.answer import make_session
 from tuner.study.budget import charged
 from tuner.study.checkpoints import current_level
@@ -30,6 +30,7 @@ class History:
     def __init__(self, plan: StudyPlan, store: StudyStore) -> None:
         """Raises StorageUnavailable."""
         self._plan = plan
+        self._store = store
         self._known: dict[str, TrialRecord] = {}
         self.baselines: dict[str, TrialRecord] = {}
         self.trials: list[TrialRecord] = []
@@ -67,6 +68,18 @@ class History:
         for record in to_repeat:
             self._known.pop(record.identity, None)
         return tuple(record.label for record in to_repeat if record.label not in before)
+
+    def excuse(self, records: Iterable[TrialRecord]) -> None:
+        """Trials of which it turned out that the host made them fail: they are to be tried again."""
+        for record in records:
+            assert record.number is not None  # noqa: S101  trials have numbers
+            self._store.excuse(record.number)
+            self.trials = list(mark_excused(self.trials, {record.number}))
+            if self._known.get(record.identity) is not None:
+                del self._known[record.identity]
+            params = self._store.params(record.number)
+            if params not in self._store.waiting():
+                self._store.enqueue(params)
 
     def _learn(self, record: TrialRecord) -> None:
         """Later proposals with this identity need not be run: they would tell nothing new."""

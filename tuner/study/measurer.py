@@ -8,12 +8,15 @@ from dataclasses import replace
 
 from tuner.clock import Clock
 from tuner.errors import HostError
-from tuner.model import TrialConfig
+from tuner.model import Reason, TrialConfig
 from tuner.storage import StudyFolder, StudyStore, TrialRecord, write_trial
 from tuner.study.events import Watcher
 from tuner.study.history import History
+from tuner.study.host_check import HostCheck
 from tuner.study.plan import StudyPlan, Workbench
 from tuner.study.records import record_of, spoiled_by_host, versions_of
+from tuner.study.samplers import derive_seed
+from tuner.trial import TrialState
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class Measurer:
         self.history = history
         self._folder = folder
         self._workbench = workbench
+        self._host_check = HostCheck()
         self._mark_s = clock.monotonic_s()
         self._before_s = store.elapsed_s
         """What is stored: nobody asks the storage while a server is measured."""
@@ -59,8 +63,60 @@ class Measurer:
     ) -> TrialRecord:
         """The record of one launch, its files written; it is not stored yet.
 
+        One that fails like those before it is the host's fault when the default baseline fails, too.
         Raises UserError, HostError, and TimeIsUp at the moment that the run has to be over.
         """
+        record = self._launch(label, number, config, identity, folder_parts, seed, as_deployed=as_deployed)
+        default = self.history.default
+        # Finalists and baselines are launched as deployed, and have been measured in the search.
+        due = self._host_check.is_due(record, default, measured_before=as_deployed)
+        if default is None or not due:
+            return record
+        return self._doubt_host(record, default)
+
+    def _doubt_host(self, record: TrialRecord, default: TrialRecord) -> TrialRecord:
+        """`record`, or the same as the host's doing, by a launch of the default baseline."""
+        check = self._host_check
+        failed = len(check.suspects)
+        many = f"{failed} configurations in a row" if failed > 1 else record.label
+        self.watcher.on_note(
+            f"{many} could not be measured, the last one: {record.message}. The default baseline is launched "
+            "to see whether it is the host",
+            warning=True,
+        )
+        number = check.done
+        found = self._launch(
+            f"host check {number}",
+            None,
+            default.config,
+            default.identity,
+            ("checks", f"{number:03d}"),
+            derive_seed(self.plan.seed, 5, number),
+        )
+        if found.measured:
+            check.passed()
+            self.watcher.on_note("the default baseline can be measured: it is not the host")
+            return record
+        self.history.excuse([s for s in check.suspects if s.number is not None and s is not record])
+        return replace(
+            record,
+            state=TrialState.FAILED,
+            reason=Reason.HOST,
+            message=f"{many} could not be measured ({record.message}), nor could the default baseline, which "
+            f"could be before: {found.message}",
+        )
+
+    def _launch(
+        self,
+        label: str,
+        number: int | None,
+        config: TrialConfig,
+        identity: str,
+        folder_parts: tuple[str, ...],
+        seed: int,
+        *,
+        as_deployed: bool = False,
+    ) -> TrialRecord:
         folder = self._folder.prepare(*folder_parts)
         started = self.clock.timestamp()
         until = self.plan.budget.until

@@ -139,6 +139,13 @@ main: exiting due to model loading error
         ),
         ("ggml.c:12: GGML_ASSERT(a != b) failed", 134, Reason.ASSERTION),
         ("ggml-cuda.cu:99: CUDA error", 134, Reason.CRASHED),
+        ("CUDA error: unspecified launch failure", 134, Reason.DEVICE_FAULT),
+        ("CUDA error: unknown error", 134, Reason.DEVICE_FAULT),
+        ("CUDA error: an illegal memory access was encountered", 134, Reason.DEVICE_FAULT),
+        ("CUDA error: GPU is lost", 134, Reason.DEVICE_LOST),
+        ("NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.", 134, Reason.DEVICE_LOST),
+        ("CUDA error: uncorrectable ECC error encountered", 134, Reason.DEVICE_LOST),
+        ("CUDA error: CUDA-capable device(s) is/are busy or unavailable", 134, Reason.DEVICE_LOST),
     ],
 )
 def test_while_starting(line: str, code: int, reason: Reason) -> None:

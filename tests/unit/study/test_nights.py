@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import launches
+from tests.fakes import install_fake, launches
 from tests.fixtures.runs import kill, wait_until
 from tests.fixtures.study_case import StudyCase
 from tuner.locking import try_lock
@@ -125,3 +125,45 @@ def test_a_before_that_fails_measures_nothing(
     assert "`before` failed" in capsys.readouterr().err
     assert launches(case.server) == 0
     assert _calls(case) == ["start"]
+
+
+def test_a_model_that_disappears_ends_the_study_once_and_it_goes_on_when_it_is_back(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_model = tmp_path / "own.gguf"
+    own_model.symlink_to(tiny_model)
+    case = StudyCase(tmp_path, own_model, decode_tokens_per_s="200")
+    run = case.start()
+    wait_until(lambda: launches(case.server) >= 2, run)
+    own_model.unlink()
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 3
+    assert "does not exist" in told.decode()
+    assert "ended because of this host" in told.decode()
+    assert launches(case.server) <= 3
+    own_model.symlink_to(tiny_model)
+    assert case.study_run() == 0
+    trials = [record for record in case.records(capsys) if record["trial"] is not None]
+    complete = [r for r in trials if r["state"] == "complete" and not r["reused_from"]]
+    assert len(complete) == 4
+
+
+def test_a_card_that_falls_off_the_bus_ends_the_study_with_what_the_log_says(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = StudyCase(tmp_path, tiny_model)
+    assert case.study_run("--trials", "1") == 0
+    healthy = case.server.read_text()
+    for line, said in (
+        ("CUDA error: GPU is lost", "look at `nvidia-smi` and `dmesg`"),
+        ("CUDA error: unspecified launch failure", "nor could the default baseline"),
+    ):
+        install_fake(case.server, exit_while_starting=134, starting_log=line)
+        before = launches(case.server)
+        assert case.study_run() == 3
+        told = " ".join(capsys.readouterr().err.split())
+        assert line in told
+        assert said in told
+        assert launches(case.server) <= before + 2
+    case.server.write_text(healthy)
+    assert case.study_run() == 0
