@@ -258,6 +258,20 @@ def test_one_bad_answer_is_one_bad_record(workload: Workload, status: RequestSta
 
 
 @every_workload
+def test_a_run_that_takes_too_long_as_a_whole_is_given_up_with_what_it_has(workload: Workload) -> None:
+    """No request of it is late by its own limit."""
+    slow: list[Step] = [Send(HEAD), Wait(20), *_good(workload)[1:]]
+    started_s = time.monotonic()
+    with ScriptedServer([_good(workload), slow]) as server:
+        run = _run(server, _limited(workload, request_timeout_s=60.0, repetition_timeout_s=0.7))
+        took_s = time.monotonic() - started_s
+    assert run.timed_out
+    assert "it was not done after" in run.stopped
+    assert _statuses(run) == {RequestStatus.OK: 1}
+    assert took_s < 10
+
+
+@every_workload
 def test_a_slow_start_is_time_to_the_first_token(workload: Workload) -> None:
     late: list[Step] = [Send(HEAD), Wait(0.3), *_good(workload)[1:]]
     with ScriptedServer([late]) as server:

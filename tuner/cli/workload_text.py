@@ -74,6 +74,7 @@ def workload_json(workload: Workload) -> dict[str, Any]:
         "warmup_requests": workload.warmup_requests,
         "request_timeout_s": workload.request_timeout_s,
         "stall_timeout_s": workload.stall_timeout_s,
+        "repetition_timeout_s": workload.repetition_timeout_s,
     }
 
 

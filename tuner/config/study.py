@@ -25,7 +25,7 @@ from tuner.config.sections import (
     ServeSpec,
     SourceSpec,
 )
-from tuner.config.surroundings import Errands, NotifySpec
+from tuner.config.surroundings import Errands, KeepSpec, NotifySpec
 from tuner.config.workload_files import WorkloadFiles
 from tuner.config.workloads import WorkloadSpec
 from tuner.expression import Expression, parse
@@ -37,7 +37,7 @@ DEFAULT_BASELINE: Final = "default"
 BASELINE_WORD: Final = "baseline"
 """In a constraint: the same figure, of the default baseline."""
 
-SURROUNDINGS: Final = ("before", "after", "notify")
+SURROUNDINGS: Final = ("before", "after", "notify", "keep")
 """Keys that change nothing of what is measured: they may be changed while a study goes on."""
 
 
@@ -91,6 +91,9 @@ class StudyFile(Section):
     )
     notify: NotifySpec | None = Field(
         default=None, description="Whom to tell how a run ended. Default: nobody."
+    )
+    keep: KeepSpec = Field(
+        default_factory=KeepSpec, description="How much of what was measured stays on the disk."
     )
     prefer: str | None = Field(
         default=None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, field_validator, model_validator
 
 from tuner.config.names import EnvironmentName
 from tuner.config.section import Section, check_text, describe, list_to_tuple
 from tuner.model import Errand
+from tuner.units import parse_bytes
 
 DEFAULT_TIMEOUT_S: Final = 300.0
 
@@ -99,3 +100,26 @@ class NotifySpec(Section):
             if "token_env" in value and "url_env" not in value:
                 raise ValueError("`token_env` is of a webhook: write `url_env:` with it")
         return value
+
+
+class KeepSpec(Section):
+    """What is kept of trials that are over."""
+
+    disk: str | None = Field(
+        default="10G",
+        description="What raw samples and logs may take of the disk. Beyond it those of the oldest trials "
+        "are removed, but of none that the answer rests on or may come to rest on. null: no limit.",
+    )
+
+    @field_validator("disk", mode="before")
+    @classmethod
+    def _is_size(cls, value: Any) -> Any:
+        size_bytes = parse_bytes(value) if isinstance(value, str) else None
+        if value is not None and size_bytes is None:
+            raise ValueError(f"{describe(value)} is not a size; write it with its unit, such as 8G or 500M")
+        return value
+
+    @property
+    def disk_bytes(self) -> int | None:
+        """None: no limit."""
+        return None if self.disk is None else parse_bytes(self.disk)

@@ -82,6 +82,13 @@ class _WorkloadSpec(Section):
     stall_timeout_s: float = Field(
         default=60.0, gt=0, le=86_400, description="Seconds without a byte after which a stream is stalled."
     )
+    repetition_timeout_s: float = Field(
+        default=3600.0,
+        gt=0,
+        le=86_400,
+        description="Seconds after which a repetition that is not done ends its trial as too slow; where "
+        "requests have times of their own, counted from the last of them.",
+    )
     endpoint: Literal["completion", "chat"] = Field(
         default="completion",
         description="completion: llama-server's /completion, with exact prompts of token ids. chat: "
@@ -113,6 +120,7 @@ class _WorkloadSpec(Section):
             "warmup_requests": self.warmup_requests,
             "request_timeout_s": self.request_timeout_s,
             "stall_timeout_s": self.stall_timeout_s,
+            "repetition_timeout_s": self.repetition_timeout_s,
             "slo": self.slo.to_model() if self.slo else None,
             "api": Api(self.endpoint),
             "natural_answers": self.answers == "natural",

@@ -59,10 +59,19 @@ def play_run(
         most_failures=most_failures,
     )
 
+    most_s = workload.repetition_timeout_s + max((request.at_s or 0.0 for request in schedule), default=0.0)
+    timed_out = False
+
     async def timed() -> float:
         """The CPU seconds that playing took, without those of starting an event loop."""
+        nonlocal timed_out
         started_s = cpu_s()
-        await player.play(written, stage)
+        try:
+            async with asyncio.timeout(most_s):
+                await player.play(written, stage)
+        except TimeoutError:
+            timed_out = True
+            stage.give_up(f"it was not done after {most_s:g} s")
         return cpu_s() - started_s
 
     # Nobody reads a warm-up's times, so it does not pay for quiet.
@@ -81,6 +90,7 @@ def play_run(
         ended_s=max((record.ended_s for record in records), default=now_s),
         client_cpu_s=spent_s,
         stopped=stage.stopped,
+        timed_out=timed_out,
     )
 
 

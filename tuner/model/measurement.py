@@ -106,6 +106,8 @@ class LoadRun:
     """CPU time that the load generator spent meanwhile; that of probes is not in it."""
     stopped: str = ""
     """Why requests were left unsent or unfinished: the server was given up; empty when none were."""
+    timed_out: bool = False
+    """Whether it was given up because it took too long as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

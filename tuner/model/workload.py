@@ -93,6 +93,8 @@ class _Workload:
     request_timeout_s: float = 300.0
     stall_timeout_s: float = 60.0
     """A stream without a byte for this long counts as stalled."""
+    repetition_timeout_s: float = 3600.0
+    """A run that is not done so long after its last request was due is given up."""
     slo: Slo | None = None
     api: Api = Api.COMPLETION
     natural_answers: bool = False

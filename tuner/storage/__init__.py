@@ -23,6 +23,7 @@ from tuner.storage.record import (
     loads,
     to_json,
 )
+from tuner.storage.retention import Retention
 from tuner.storage.study_store import (
     ProofTerms,
     SourcePin,
@@ -40,6 +41,7 @@ __all__ = [
     "PatientStorage",
     "ProofTerms",
     "RecordUnreadable",
+    "Retention",
     "SourcePin",
     "StudyFolder",
     "StudyStore",

@@ -7,6 +7,7 @@ from tuner.study.deadline import Deadline, parse_moment
 from tuner.study.events import SilentWatcher, Snapshot, Watcher
 from tuner.study.lines import objective_text, record_line
 from tuner.study.loop import StudyRun
+from tuner.study.needed import still_needed
 from tuner.study.plan import StudyPlan, StudyResult, Workbench
 from tuner.study.ranking import best_record, pareto_front, preferred_position
 from tuner.study.samplers import SAMPLERS, make_sampler
@@ -47,5 +48,6 @@ __all__ = [
     "rejected",
     "standing_sentence",
     "status_of",
+    "still_needed",
     "summarize",
 ]

@@ -300,6 +300,13 @@ class _Run:
         failure = server.failure()
         if failure is not None:
             raise failure
+        if run.timed_out:
+            raise LoadFailed(
+                f"a repetition was given up as too slow: {run.stopped}, with {len(run.records)} requests "
+                f"answered (`repetition_timeout_s` of its workload). See {server.log}",
+                reason=Reason.TOO_SLOW,
+                log=str(server.log),
+            )
         if run.records and not statuses & {RequestStatus.OK, RequestStatus.SHORT, RequestStatus.TRUNCATED}:
             stalled = statuses <= {RequestStatus.STALLED, RequestStatus.TIMEOUT}
             first = run.records[0]

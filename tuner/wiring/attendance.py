@@ -17,7 +17,7 @@ from tuner.errors import Busy, HostError, Interrupted, NameUnknown
 from tuner.model import Score, TrialConfig
 from tuner.probe import THRESHOLD_BYTES, OccupiedGpu, occupied_gpus
 from tuner.probe.nvml import Nvml
-from tuner.storage import StudyFolder, StudyStore
+from tuner.storage import Retention, StudyFolder, StudyStore
 from tuner.study import StudyResult, Watcher, Workbench, charged, outcome_sentence, summarize
 from tuner.trial import Outcome
 from tuner.trial.runner import ProgressSink
@@ -36,6 +36,7 @@ from tuner.unattended import (
     read_pulse,
 )
 from tuner.wiring.locations import Locations
+from tuner.wiring.room import Room
 
 _SETTLES_WITHIN_S: Final = 15.0
 """The driver has the memory of a server that `before` has stopped a moment later than its manager says so."""
@@ -56,6 +57,7 @@ class Attendance:
         nvml: Nvml = pynvml,
     ) -> None:
         self._study = study
+        self._folder = folder
         self._clock = clock
         self._heart = Heart(folder, study.name, clock.timestamp)
         self.watcher: Watcher = Attended(
@@ -110,9 +112,15 @@ class Attendance:
         """Run what a killed run still owes."""
         self._errands.settle()
 
-    def over(self, workbench: Workbench) -> Workbench:
-        """`workbench`, which first makes the host ready for what is measured."""
-        return _ReadyWorkbench(workbench, self)
+    def over(self, workbench: Workbench, store: StudyStore) -> Workbench:
+        """`workbench`, which first makes the host ready for what is measured, and room on the disk."""
+        budget_bytes = self._study.keep.disk_bytes
+        room = (
+            None
+            if budget_bytes is None
+            else Room(Retention(self._folder, budget_bytes), store, self.watcher, self._clock, budget_bytes)
+        )
+        return _ReadyWorkbench(workbench, self, room)
 
     def _warn(self, text: str) -> None:
         self.watcher.on_note(text, warning=True)
@@ -158,9 +166,10 @@ class Attendance:
 class _ReadyWorkbench:
     """Runs `make_ready` when something is to be measured: a run with nothing to do stops no server."""
 
-    def __init__(self, workbench: Workbench, attendance: Attendance) -> None:
+    def __init__(self, workbench: Workbench, attendance: Attendance, room: Room | None) -> None:
         self._workbench = workbench
         self._attendance = attendance
+        self._room = room
 
     def identify(self, config: TrialConfig) -> str:
         return self._workbench.identify(config)
@@ -176,6 +185,8 @@ class _ReadyWorkbench:
         as_deployed: bool = False,
     ) -> Outcome:
         self._attendance.make_ready()
+        if self._room is not None:
+            self._room.make(folder)
         return self._workbench.run(
             config,
             folder,

@@ -83,7 +83,7 @@ class PreparedStudy:
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
             calibrations = self._calibrations(model, watcher)
             with closing(workbench):
-                bench = attendance.over(workbench)
+                bench = attendance.over(workbench, store)
                 run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock)
                 return attendance.ended(run.run(), store)
 

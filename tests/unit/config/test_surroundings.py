@@ -44,6 +44,8 @@ def test_commands_are_lists_of_words_with_a_time_limit(tmp_path: Path) -> None:
         ("before: [{command: [a], timeout: 3}]", "did you mean 'timeout_s'?"),
         ("before: [{command: [a], timeout_s: 0}]", "more than 0"),
         ("after: [systemctl]", "would need a shell"),
+        ("keep: {disk: 10}", "is not a size"),
+        ("keep: {disk: much}", "is not a size"),
         ("notify: {}", "nobody to notify"),
         ("notify: {url: https://hooks.example/s3cret}", "put it into an environment variable"),
         ("notify: {url_env: https://hooks.example/s3cret}", "environment variable"),
@@ -59,7 +61,11 @@ def test_a_mistake_is_answered(tmp_path: Path, written: str, message: str) -> No
 
 def test_they_do_not_change_what_the_study_is(tmp_path: Path) -> None:
     plain = load(tmp_path).content_hash
-    around = load(
-        tmp_path, (NAME, f"{NAME}before: [[a]]\nafter: [[b]]\nnotify: {{url_env: HOOK}}\n")
-    ).content_hash
-    assert around == plain
+    around = "before: [[a]]\nafter: [[b]]\nnotify: {url_env: HOOK}\nkeep: {disk: 1G}\n"
+    assert load(tmp_path, (NAME, NAME + around)).content_hash == plain
+
+
+def test_the_disk_budget(tmp_path: Path) -> None:
+    assert load(tmp_path).keep.disk_bytes == 10 << 30
+    assert load(tmp_path, (NAME, f"{NAME}keep: {{disk: 500M}}\n")).keep.disk_bytes == 500 << 20
+    assert load(tmp_path, (NAME, f"{NAME}keep: {{disk: null}}\n")).keep.disk_bytes is None

@@ -167,3 +167,17 @@ def test_a_card_that_falls_off_the_bus_ends_the_study_with_what_the_log_says(
         assert launches(case.server) <= before + 2
     case.server.write_text(healthy)
     assert case.study_run() == 0
+
+
+def test_a_configuration_that_is_far_too_slow_costs_its_time_limit_and_no_more(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speed = "0.5 if ubatch_size == 64 else 2000"
+    case = StudyCase(tmp_path, tiny_model, decode_tokens_per_s=speed)
+    points = {"values: [64, 128, 256, 512]": "values: [64, 128]", "low: 1, high: 2": "low: 2, high: 2"}
+    case.write({**points, "clients: 2,": "clients: 2, repetition_timeout_s: 1.5, "}, trials=2)
+    assert case.study_run() == 0
+    [slow] = [r for r in case.records(capsys) if r["config"]["args"].get("ubatch-size") == 64]
+    assert (slow["state"], slow["reason"]) == ("failed", "too-slow")
+    assert "repetition_timeout_s" in slow["message"]
+    assert slow["measure_s"] < 10

@@ -13,6 +13,7 @@ from tests.unit.config.study_text import load
 from tuner.config import StudyFile
 from tuner.errors import Busy, HostError, NameUnknown
 from tuner.model import TrialConfig
+from tuner.storage import StudyStore, open_storage
 from tuner.study import SilentWatcher
 from tuner.wiring import Locations
 from tuner.wiring.attendance import Attendance, pay_after, uses_gpus, visible_gpus
@@ -37,13 +38,23 @@ class Case:
         self.folder = folder / "state" / "studies" / "small"
         self.folder.mkdir(parents=True)
         self.bench = ScriptedWorkbench(lambda _, __: 1.0, self.clock)
+        url = "sqlite:///:memory:"
+        self.store = StudyStore.open_or_create(
+            open_storage(url, from_argument=False),
+            url,
+            name=study.name,
+            objectives=study.objective_values,
+            prefer=None,
+            content_hash=study.content_hash,
+            file_text="",
+        )
         self.attendance = Attendance(
             study, self.folder, SilentWatcher(), self.clock, share_gpu=share_gpu, nvml=nvml
         )
 
     def measure(self) -> None:
         with self.attendance as attendance:
-            bench = attendance.over(self.bench)
+            bench = attendance.over(self.bench, self.store)
             assert bench.versions() == {}
             bench.identify(TrialConfig())
             for _ in range(2):
