@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -52,8 +53,9 @@ def print_line(text: str = "") -> None:
 
 def note(text: str, *, warning: bool = False) -> None:
     """A line on stderr."""
-    # Unwrapped: a path that is broken over two lines can be neither copied nor searched for.
-    err.print(Text(clean(text), style="yellow" if warning else ""), soft_wrap=True)
+    with suppress(OSError):  # a terminal that is gone changes no exit code
+        # Unwrapped: a path that is broken over two lines can be neither copied nor searched for.
+        err.print(Text(clean(text), style="yellow" if warning else ""), soft_wrap=True)
 
 
 def configure_logging(*, verbose: bool) -> None:

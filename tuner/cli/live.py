@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Group
@@ -122,7 +123,8 @@ class LiveWatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._live.__exit__(kind, error, traceback)
+        with suppress(OSError):  # a terminal that is gone hides no result
+            self._live.__exit__(kind, error, traceback)
 
 
 def make_watcher(objectives: tuple[Objective, ...]) -> LiveWatcher | PlainWatcher:

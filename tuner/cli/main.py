@@ -25,9 +25,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` and return its exit code."""
-    if hasattr(signal, "SIGTERM"):
-        # A service manager's stop is a Ctrl-C: the running trial is dropped cleanly, the study resumes.
-        signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # A service manager's stop and a terminal that is gone are a Ctrl-C: the running trial is dropped
+        # cleanly, the study resumes. Under nohup, SIGHUP is ignored, and stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         command = typer.main.get_command(app)
         result = command.main(

@@ -109,3 +109,30 @@ def test_watching_nothing(tmp_path: Path, tiny_model: Path, capsys: pytest.Captu
     assert case.tuner("study", "status", "case", "--watch") == 2
     assert "no study 'case'" in capsys.readouterr().err
     assert case.tuner("study", "status", "case", "--watch", "--file") == 2
+
+
+def test_on_a_terminal_the_view_is_redrawn_in_place(tmp_path: Path, tiny_model: Path) -> None:
+    case = StudyCase(tmp_path, tiny_model, decode_tokens_per_s="100")
+    run = case.start("--trials", "1")
+    wait_until(lambda: pulse(case)["trial"], run)
+    master, slave = os.openpty()
+    seeing = subprocess.Popen(
+        [sys.executable, "-m", "tuner", "study", "status", "case", "--watch", "--state", str(case.state)],
+        stdout=slave,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "xterm", "COLUMNS": "200"},
+    )
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(master, 4096)
+        except OSError:  # EIO: nobody holds the other end any more
+            break
+    os.close(master)
+    assert seeing.wait(timeout=20) == 0
+    run.communicate(timeout=60)
+    text = shown.decode()
+    assert "\x1b[2K" in text, "lines are erased"
+    assert "0/1 trials" in text
+    assert "case: done at" in text
+    assert "Study case: 1 trials" in text

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import select
 import signal
+import subprocess
+import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -181,3 +188,49 @@ def test_a_configuration_that_is_far_too_slow_costs_its_time_limit_and_no_more(
     assert (slow["state"], slow["reason"]) == ("failed", "too-slow")
     assert "repetition_timeout_s" in slow["message"]
     assert slow["measure_s"] < 10
+
+
+def test_a_terminal_that_is_closed_drops_the_trial_and_starts_production_again(slow: StudyCase) -> None:
+    slow.write({"name: case": _ERRANDS})
+    master, slave = os.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "tuner", "study", "run", str(slow.file), "--state", str(slow.state)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        preexec_fn=lambda: os.login_tty(slave),
+    )
+    os.close(slave)
+    threading.Thread(target=_drain, args=(master,), daemon=True).start()
+    wait_until(lambda: launches(slow.server) >= 1, run)
+    time.sleep(0.5)
+    os.close(master)
+    assert run.wait(timeout=30) == 130
+    assert slow.servers() == []
+    assert _calls(slow) == ["stop", "start"]
+    told = json.loads((slow.state / "studies" / "case" / "heartbeat.json").read_text())
+    assert told["state"] == "interrupted"
+
+
+def _drain(master: int) -> None:
+    """What a terminal does: read. Closing it ends the reading."""
+    while True:
+        ready, _, _ = select.select([master], [], [], 0.1)
+        try:
+            if ready and not os.read(master, 4096):
+                return
+        except OSError:
+            return
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing(slow: StudyCase) -> None:
+    run = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "tuner", "study", "run", slow.file, "--state", slow.state],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    wait_until(lambda: launches(slow.server) >= 1, run)
+    run.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert run.poll() is None
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=20) == 130
