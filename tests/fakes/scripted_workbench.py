@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tuner.clock import Clock
 from tuner.model import Figure, Reason, Score, TrialConfig, digest
 from tuner.trial import Durations, Outcome, TrialState
 from tuner.trial.runner import Progress, ProgressSink
@@ -39,7 +40,7 @@ class ScriptedWorkbench:
     def __init__(
         self,
         value: Callable[[TrialConfig, int], float],
-        clock: ScriptedClock,
+        clock: Clock,
         *,
         takes_s: float = 1.0,
         client_bound: Callable[[TrialConfig], bool] = lambda _: False,

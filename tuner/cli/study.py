@@ -37,6 +37,10 @@ def run_study(
         bool,
         typer.Option("--share-gpu", help="Measure also on a GPU that other processes hold memory of."),
     ] = False,
+    worker: Annotated[
+        bool,
+        typer.Option("--worker", help="Work on the study beside others, here or on other hosts."),
+    ] = False,
     state: StateOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -50,7 +54,7 @@ def run_study(
         file, locations, trials=trials, hours=hours, until=until, share_gpu=share_gpu
     )
     with make_watcher(prepared.objectives) as watcher:
-        result = prepared.run(watcher)
+        result = prepared.run(watcher, worker=worker)
     summary = wiring.study_summary(prepared.name, locations)
     if as_json:
         print_json(

@@ -1,9 +1,11 @@
 """What outlives a run: the Optuna storage and the trial folders."""
 
 from tuner.storage.backend import default_url, mask_password, open_storage, read_url
+from tuner.storage.claims import Claim, Claims
 from tuner.storage.drift import DriftWindow, mark_drifted
 from tuner.storage.excused import mark_excused
 from tuner.storage.folders import StudyFolder, write_atomically, write_trial
+from tuner.storage.heartbeat import Heartbeat
 from tuner.storage.noise_floor import (
     Calibration,
     NoiseFloors,
@@ -24,6 +26,7 @@ from tuner.storage.record import (
     to_json,
 )
 from tuner.storage.retention import Retention
+from tuner.storage.roster import BEAT_S, GONE_AFTER_S, Roster, Watch, Worker, has_ended
 from tuner.storage.study_store import (
     ProofTerms,
     SourcePin,
@@ -32,27 +35,38 @@ from tuner.storage.study_store import (
     delete_study,
     list_studies,
 )
+from tuner.storage.tables import Tables
 
 __all__ = [
+    "BEAT_S",
+    "GONE_AFTER_S",
     "PATIENCE_S",
     "Calibration",
+    "Claim",
+    "Claims",
     "DriftWindow",
+    "Heartbeat",
     "NoiseFloors",
     "PatientStorage",
     "ProofTerms",
     "RecordUnreadable",
     "Retention",
+    "Roster",
     "SourcePin",
     "StudyFolder",
     "StudyStore",
     "StudySummary",
+    "Tables",
     "TrialRecord",
+    "Watch",
+    "Worker",
     "config_from_json",
     "config_to_json",
     "default_url",
     "delete_study",
     "dumps",
     "from_json",
+    "has_ended",
     "host_key",
     "list_studies",
     "load_noise_floors",

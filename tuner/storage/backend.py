@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from tuner.errors import DiskFull, StorageUnavailable, UserError
-from tuner.storage.patience import PATIENCE_S, Patience, PatientStorage
+from tuner.storage.patience import PATIENCE_S, Patience, PatientStorage, at_once
 
 
 def default_url(state_dir: Path) -> str:
@@ -56,9 +56,8 @@ def open_storage(url: str, *, from_argument: bool, patience_s: float = PATIENCE_
             ) from error
     try:
         with translated_storage_errors(url):
-            return PatientStorage(
-                url, engine_kwargs=_engine_options(parsed.drivername), patience=Patience(patience_s)
-            )
+            options = _engine_options(parsed.drivername)
+            return at_once(lambda: PatientStorage(url, engine_kwargs=options, patience=Patience(patience_s)))
     except (ImportError, NoSuchModuleError) as error:
         raise UserError(
             f"no driver for {parsed.drivername!r} is installed: for PostgreSQL, pip install "

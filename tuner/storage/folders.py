@@ -49,13 +49,17 @@ class StudyFolder:
             _guarded(lambda: shutil.rmtree(self.path), self.path)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other runs of this study on this host away. Raises Busy."""
-        held = try_lock(self.path / "lock")
+    def locked(self, *, shared: bool = False) -> Iterator[None]:
+        """Keep other runs of this study on this host away; with `shared` only those that share nothing.
+
+        Raises Busy.
+        """
+        held = try_lock(self.path / "lock", shared=shared)
         if held is None:
+            join = "" if shared else ", or join its workers with --worker"
             raise Busy(
                 f"study {self.path.name!r} is already being worked on by another tuner on this host: "
-                "wait for it, or stop it, then run the same command again"
+                f"wait for it, or stop it{join}, then run the same command again"
             )
         with held:
             yield

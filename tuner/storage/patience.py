@@ -6,12 +6,14 @@ A measurement that has taken minutes must not be lost because its database was r
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
 import optuna
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from tuner.clock import Clock, SystemClock
 from tuner.units import format_duration
@@ -20,6 +22,8 @@ PATIENCE_S = 300.0
 """How long a storage may be away in the middle of a study."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_ATTEMPTS = 8
+_MADE_MEANWHILE = ("already exists", "duplicate key", "UNIQUE")
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -73,6 +77,22 @@ def passes(error: Exception) -> bool:
     if type(cause.orig).__module__.startswith("sqlite3"):
         return "locked" in str(cause.orig)
     return isinstance(cause, OperationalError | InterfaceError) or cause.connection_invalidated
+
+
+def at_once(make: Callable[[], T]) -> T:
+    """What `make` returns, when several processes make the same tables at one time.
+
+    'Is it there? then make it' is no transaction: whoever loses is told that it exists, and looks again.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return make()
+        except (IntegrityError, ProgrammingError, OperationalError) as error:
+            told = str(error.orig)
+            if attempt == _ATTEMPTS or not any(word in told for word in _MADE_MEANWHILE):
+                raise
+            time.sleep(random.uniform(0.05, 0.3) * attempt)  # noqa: S311  only to come apart
+    raise AssertionError("the last attempt returns or raises")
 
 
 class PatientStorage(optuna.storages.RDBStorage):

@@ -6,8 +6,10 @@ Attributes are namespaced `tuner:`, so that dashboards and other tools can share
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -18,7 +20,9 @@ from tuner.model import ConstraintValue, Direction, Objective
 from tuner.storage.backend import mask_password, translated_storage_errors
 from tuner.storage.drift import DriftWindow, mark_drifted
 from tuner.storage.excused import mark_excused
+from tuner.storage.patience import PatientStorage
 from tuner.storage.record import TrialRecord, dumps, loads
+from tuner.storage.tables import forget_study
 
 _RECORD = "tuner:record"
 _HASH = "tuner:study-hash"
@@ -69,10 +73,19 @@ class ProofTerms:
     """By figure the host's noise floor: no smaller relative difference is called one. Absent: unknown."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What a study has beside its trials."""
+
+    baselines: Mapping[str, TrialRecord]
+    anchors: Mapping[str, TrialRecord]
+    drifts: tuple[DriftWindow, ...]
+
+
 class StudyStore:
     """A study that exists in the storage."""
 
-    def __init__(self, storage: optuna.storages.RDBStorage, study: optuna.Study, url: str) -> None:
+    def __init__(self, storage: PatientStorage, study: optuna.Study, url: str) -> None:
         self.storage = storage
         self.study = study
         self.url = url
@@ -82,7 +95,7 @@ class StudyStore:
     @classmethod
     def open_or_create(
         cls,
-        storage: optuna.storages.RDBStorage,
+        storage: PatientStorage,
         url: str,
         *,
         name: str,
@@ -115,7 +128,7 @@ class StudyStore:
         return store
 
     @classmethod
-    def open(cls, storage: optuna.storages.RDBStorage, url: str, name: str) -> StudyStore:
+    def open(cls, storage: PatientStorage, url: str, name: str) -> StudyStore:
         """An existing study. Raises NameUnknown with the names that there are."""
         with translated_storage_errors(url):
             try:
@@ -180,8 +193,7 @@ class StudyStore:
         """Records of all trials that have ended, by number; those of a drifting host say so."""
         with translated_storage_errors(self.url):
             frozen = self.study.get_trials(deepcopy=False)
-        records = [loads(trial.user_attrs[_RECORD]) for trial in frozen if _RECORD in trial.user_attrs]
-        return mark_excused(mark_drifted(records, self.drifts()), self.excused())
+        return mark_excused(mark_drifted(_records(frozen), self.drifts()), self.excused())
 
     def excused(self) -> frozenset[int]:
         """Numbers of the trials that the host made fail, as turned out after they were told."""
@@ -192,6 +204,12 @@ class StudyStore:
     def excuse(self, number: int) -> None:
         with translated_storage_errors(self.url):
             self.study.set_user_attr(f"{_EXCUSED}{number}", True)
+
+    def trials_except(self, numbers: Collection[int]) -> tuple[TrialRecord, ...]:
+        """Records of trials that have ended, without these; drift is not marked."""
+        with translated_storage_errors(self.url):
+            frozen = self.study.get_trials(deepcopy=False)
+        return _records(trial for trial in frozen if trial.number not in numbers)
 
     def running(self) -> tuple[FrozenTrial, ...]:
         """Trials that were asked for and never told."""
@@ -237,19 +255,30 @@ class StudyStore:
         state: OptunaState,
         constraints: tuple[ConstraintValue, ...],
     ) -> None:
-        """Store the record, then end the trial: a kill between the two leaves a running trial, not a lie."""
-        with translated_storage_errors(self.url):
+        """Store the record, then end the trial: a kill between the two leaves a running trial, not a lie.
+
+        Another worker may have told the same before.
+        """
+        with translated_storage_errors(self.url), suppress(optuna.exceptions.UpdateFinishedTrialError):
             for constraint in constraints:
                 trial.set_constraint(constraint.expression, constraint.violation)
             trial.set_user_attr(_RECORD, dumps(record))
             values = record.objectives if state is OptunaState.COMPLETE else None
-            self.study.tell(trial, values=values, state=state)
+            self.study.tell(trial, values=values, state=state, skip_if_finished=True)
 
-    def end_running(self, trial: FrozenTrial, record: TrialRecord) -> None:
-        """End a trial whose run is gone, as failed."""
+    def end_left(
+        self,
+        trial: FrozenTrial,
+        record: TrialRecord,
+        state: OptunaState,
+        constraints: tuple[ConstraintValue, ...],
+    ) -> None:
+        """End a trial whose worker is gone, as `tell` does."""
         with translated_storage_errors(self.url):
-            self.storage.set_trial_user_attr(trial._trial_id, _RECORD, dumps(record))
-            self.study.tell(trial.number, state=OptunaState.FAIL)
+            known = self.storage.get_trial(trial._trial_id).system_attrs
+            open_trial = optuna.Trial(self.study, trial._trial_id)
+        missing = tuple(c for c in constraints if f"constraints:{c.expression}" not in known)
+        self.tell(open_trial, record, state, missing)
 
     def baselines(self) -> Mapping[str, TrialRecord]:
         """Measured baselines by name."""
@@ -258,6 +287,16 @@ class StudyStore:
     def store_baseline(self, name: str, record: TrialRecord) -> None:
         with translated_storage_errors(self.url):
             self.study.set_user_attr(_BASELINE + name, dumps(record))
+
+    def outside(self) -> Outside:
+        """What is measured and found beside the trials, by one question to the storage."""
+        with translated_storage_errors(self.url):
+            attributes = self.study.user_attrs
+        return Outside(
+            baselines=_named(attributes, _BASELINE),
+            anchors=dict(sorted(_named(attributes, _ANCHOR).items())),
+            drifts=_drifts(attributes),
+        )
 
     def anchors(self) -> Mapping[str, TrialRecord]:
         """The default baseline measured again and again, by keys that sort in time order."""
@@ -271,8 +310,7 @@ class StudyStore:
         """When the host changed, in time order."""
         with translated_storage_errors(self.url):
             attributes = self.study.user_attrs
-        rows = [attributes[key] for key in sorted(attributes) if key.startswith(_DRIFT)]
-        return tuple(DriftWindow(checkpoint=r[0], first=r[1], last=r[2], ratio=r[3]) for r in rows)
+        return _drifts(attributes)
 
     def store_drift(self, window: DriftWindow) -> None:
         row = [window.checkpoint, window.first, window.last, window.ratio]
@@ -301,14 +339,30 @@ class StudyStore:
     def _named(self, prefix: str) -> Mapping[str, TrialRecord]:
         with translated_storage_errors(self.url):
             attributes = self.study.user_attrs
-        return {
-            key.removeprefix(prefix): loads(text)
-            for key, text in attributes.items()
-            if key.startswith(prefix)
-        }
+        return _named(attributes, prefix)
 
 
-def list_studies(storage: optuna.storages.RDBStorage, url: str) -> tuple[StudySummary, ...]:
+def _named(attributes: Mapping[str, Any], prefix: str) -> dict[str, TrialRecord]:
+    return {
+        key.removeprefix(prefix): loads(text) for key, text in attributes.items() if key.startswith(prefix)
+    }
+
+
+def _drifts(attributes: Mapping[str, Any]) -> tuple[DriftWindow, ...]:
+    rows = [attributes[key] for key in sorted(attributes) if key.startswith(_DRIFT)]
+    return tuple(DriftWindow(checkpoint=r[0], first=r[1], last=r[2], ratio=r[3]) for r in rows)
+
+
+def _records(frozen: Iterable[FrozenTrial]) -> tuple[TrialRecord, ...]:
+    """Of those that have ended; a record is stored a moment before."""
+    return tuple(
+        loads(trial.user_attrs[_RECORD])
+        for trial in frozen
+        if _RECORD in trial.user_attrs and trial.state.is_finished()
+    )
+
+
+def list_studies(storage: PatientStorage, url: str) -> tuple[StudySummary, ...]:
     """Every study in the storage, by name."""
     with translated_storage_errors(url):
         summaries = optuna.get_all_study_summaries(storage=storage)
@@ -322,8 +376,9 @@ def list_studies(storage: optuna.storages.RDBStorage, url: str) -> tuple[StudySu
     )
 
 
-def delete_study(storage: optuna.storages.RDBStorage, url: str, name: str) -> None:
+def delete_study(storage: PatientStorage, url: str, name: str) -> None:
     """Delete a study. Raises NameUnknown."""
-    StudyStore.open(storage, url, name)
+    study_id = StudyStore.open(storage, url, name).study._study_id
     with translated_storage_errors(url):
         optuna.delete_study(storage=storage, study_name=name)
+    forget_study(storage, study_id, url)

@@ -13,6 +13,7 @@ from tuner.study.ranking import best_record, pareto_front, preferred_position
 from tuner.study.samplers import SAMPLERS, make_sampler
 from tuner.study.sentences import is_proven, outcome_sentence, standing_sentence
 from tuner.study.summary import DEFAULT_BASELINE, Status, Summary, rejected, status_of, summarize
+from tuner.study.together import Pace, Together
 
 __all__ = [
     "DEFAULT_BASELINE",
@@ -23,6 +24,7 @@ __all__ = [
     "Deadline",
     "Finalist",
     "Outcome",
+    "Pace",
     "Proof",
     "SilentWatcher",
     "Snapshot",
@@ -31,6 +33,7 @@ __all__ = [
     "StudyResult",
     "StudyRun",
     "Summary",
+    "Together",
     "Watcher",
     "Workbench",
     "best_record",

@@ -34,6 +34,8 @@ class History:
         self._known: dict[str, TrialRecord] = {}
         self.baselines: dict[str, TrialRecord] = {}
         self.trials: list[TrialRecord] = []
+        self.tried: set[str] = set()
+        """Keys of the configurations that need no second proposal."""
         self.anchors: dict[str, TrialRecord] = dict(store.anchors())
         self.drifts: list[DriftWindow] = list(store.drifts())
         self.confirmation_left: int | None = None
@@ -53,7 +55,25 @@ class History:
     def add_trial(self, record: TrialRecord) -> None:
         """A trial that has ended, however."""
         self.trials.append(record)
+        if not spoiled_by_host(record):
+            self.tried.add(record.config.key)
         self._learn(record)
+
+    def refresh(self) -> tuple[TrialRecord, ...]:
+        """Learn what other workers have stored; their records. Raises StorageUnavailable."""
+        stored = self._store.outside()
+        fresh = [record for name, record in stored.baselines.items() if name not in self.baselines]
+        for name, record in stored.baselines.items():
+            if name not in self.baselines:
+                self.add_baseline(name, record)
+        self.anchors = dict(stored.anchors)
+        for window in stored.drifts[len(self.drifts) :]:
+            self.learn_drift(window)
+        known = {record.number for record in self.trials if record.number is not None}
+        for record in mark_drifted(self._store.trials_except(known), self.drifts):
+            self.add_trial(record)
+            fresh.append(record)
+        return tuple(fresh)
 
     def add_anchor(self, key: str, record: TrialRecord) -> None:
         """A launch of a drift anchor that has been stored."""
@@ -96,10 +116,6 @@ class History:
     def known(self, identity: str) -> TrialRecord | None:
         """The record whose result holds for every configuration of this identity."""
         return self._known.get(identity)
-
-    def tried(self) -> set[str]:
-        """Keys of the configurations that need no second proposal."""
-        return {record.config.key for record in self.trials if not spoiled_by_host(record)}
 
     def times_spoiled(self, config: TrialConfig) -> int:
         """How often the host, a kill or an interruption ended this configuration."""

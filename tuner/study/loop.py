@@ -1,36 +1,33 @@
-"""The study: baselines, ask, run, tell, anchor, confirm. Resumes from whatever the storage holds."""
+"""The study: baselines, ask, run, tell, anchor, confirm. Resumes from whatever the storage holds.
+
+Of several workers each runs this loop; `crew.py` says what only their leader does.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
 from dataclasses import replace
 
-import optuna
-from optuna.trial import TrialState as OptunaState
-
 from tuner.clock import Clock
-from tuner.errors import HostError, Interrupted, TrialError, TunerError
-from tuner.model import ConstraintValue, Reason, TrialConfig
+from tuner.errors import Interrupted
+from tuner.model import Reason, TrialConfig
 from tuner.storage import StudyFolder, StudyStore, TrialRecord
 from tuner.study.anchors import Anchors
 from tuner.study.budget import Budget, charged, counts, why_over
 from tuner.study.confirming import Confirming
+from tuner.study.crew import Alone, Crew, Left
 from tuner.study.deadline import TimeIsUp
 from tuner.study.events import Watcher
 from tuner.study.history import History
 from tuner.study.measurer import Measurer
 from tuner.study.plan import StudyPlan, StudyResult, Workbench
 from tuner.study.proposals import Proposals
-from tuner.study.records import baseline_failed, ended_unrun, how_to_tell, spoiled_by_host
+from tuner.study.records import baseline_failed, how_to_tell
 from tuner.study.samplers import derive_seed
 from tuner.study.summary import DEFAULT_BASELINE
-from tuner.trial import Durations, TrialState
-
-logger = logging.getLogger(__name__)
+from tuner.study.trying import Trying
+from tuner.trial import TrialState
 
 _REPEATS_BEFORE_EXHAUSTED = 200
-_RETRIES = 2
 
 
 class StudyRun:
@@ -44,18 +41,19 @@ class StudyRun:
         workbench: Workbench,
         watcher: Watcher,
         clock: Clock,
-        worker: int = 0,
+        crew: Crew | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._watcher = watcher
         self._clock = clock
-        self._worker = worker
+        self._crew = crew or Alone(store)
+        self._leads = False
         self._history = History(plan, store)
         self._measurer = Measurer(plan, store, folder, workbench, watcher, clock, self._history)
         self._anchors = Anchors(self._measurer)
         self._confirming = Confirming(self._measurer)
-        self._new = 0
+        self._trying = Trying(self._measurer, self._crew, self._catch_up)
 
     # --- the run -----------------------------------------------------------------------------------
 
@@ -63,10 +61,10 @@ class StudyRun:
         """Work until the budget is used up. Raises HostError, Interrupted; what was finished is stored."""
         cut_off = False
         try:
-            self._end_abandoned()
-            self._measure_baselines()
             ended_because = self._search()
-            self._confirming.run()
+            if self._leads:
+                self._confirming.run()
+                self._crew.settle()
         except TimeIsUp as error:
             ended_because, cut_off = str(error), True
         except KeyboardInterrupt as error:
@@ -77,34 +75,57 @@ class StudyRun:
             self._measurer.account()
         return StudyResult(
             ended_because=ended_because,
-            new_trials=self._new,
+            new_trials=self._trying.new,
             confirmed_now=self._confirming.launched_now,
             cut_off=cut_off,
         )
 
-    def _end_abandoned(self) -> None:
-        """Trials that a killed run left open end as abandoned, and are proposed again."""
-        for trial in self._store.running():
-            config = self._plan.space.decode(trial.params) if trial.params else TrialConfig()
-            record = TrialRecord(
-                label=f"trial {trial.number}",
-                number=trial.number,
-                state=TrialState.FAILED,
-                reason=Reason.ABANDONED,
-                message="the run that worked on it was killed",
-                config=config,
-                identity="",
-                ended=self._clock.timestamp(),
-            )
-            self._store.end_running(trial, record)
-            self._history.add_trial(record)
-            self._watcher.on_note(f"trial {trial.number} was left by a killed run: it is tried again")
-            self._try_again(trial.params, config)
+    # --- the others --------------------------------------------------------------------------------
 
-    def _try_again(self, params: Mapping[str, object], config: TrialConfig) -> None:
-        """Enqueue a trial that the host spoiled, unless that has happened too often to be chance."""
-        if params and self._history.times_spoiled(config) <= _RETRIES:
-            self._store.enqueue(params)
+    def _meet(self) -> None:
+        """Lead if nobody does, and learn what the others have done; returns when there are baselines.
+
+        Raises HostError, TrialError.
+        """
+        while True:
+            self._leads = self._crew.lead()
+            self._measurer.keep_time(self._leads)
+            self._catch_up()
+            if self._leads:
+                self._measure_baselines()
+            if all(name in self._history.baselines for name, _ in self._plan.baselines):
+                return
+            self._crew.rest()
+
+    def _catch_up(self) -> None:
+        for record in self._history.refresh():
+            self._watcher.on_record(record)
+        if self._leads:
+            for left in self._crew.left():
+                self._end(left)
+
+    def _end(self, left: Left) -> None:
+        """A trial whose worker is gone ends as that had decided, or as abandoned and is proposed again."""
+        trial = left.trial
+        config = self._plan.space.decode(trial.params) if trial.params else TrialConfig()
+        record = left.decided or TrialRecord(
+            label=f"trial {trial.number}",
+            number=trial.number,
+            state=TrialState.FAILED,
+            reason=Reason.ABANDONED,
+            message=f"{left.whose} worked on it, and is gone",
+            config=config,
+            identity="",
+            ended=self._clock.timestamp(),
+        )
+        if not self._crew.take(left, record):
+            return
+        self._store.end_left(trial, record, *how_to_tell(record))
+        self._crew.told(trial.number)
+        self._history.add_trial(record)
+        if left.decided is None:
+            self._watcher.on_note(f"trial {trial.number} was left by {left.whose}: it is tried again")
+            self._trying.again(trial.params, config)
 
     # --- baselines ---------------------------------------------------------------------------------
 
@@ -132,24 +153,44 @@ class StudyRun:
 
     def _search(self) -> str:
         """Ask and tell until there is a reason to stop; the reason as a sentence."""
-        plan = self._plan
-        space_size = plan.space.size()
+        plan, space_size, repeats = self._plan, self._plan.space.size(), 0
+        self._meet()
         if space_size == 0:
             return "the search space is empty"
-        proposals = Proposals(plan, self._store, self._history, self._worker)
-        repeats = 0
-        tried = self._history.tried()
+        proposals = Proposals(plan, self._store, self._history, self._crew.number)
         while True:
             no_time = self._over(replace(plan.budget, trials=None))
-            over = no_time or self._over(plan.budget) or _exhausted(len(tried), space_size, repeats)
-            if no_time is None:
+            over = no_time or self._over(plan.budget) or self._exhausted(space_size, repeats)
+            if no_time is None and self._leads:
                 # When the search ends, too: its last trials may have to be measured again.
                 self._anchors.step(going_on=over is None)
-            if over is not None and (no_time is not None or not self._history.to_repeat()):
-                return over
-            record = self._trial(*proposals.next(repeats))
-            tried.add(record.config.key)
-            repeats = 0 if counts(record) or record.repeat_of else repeats + 1
+            to_repeat = bool(self._history.to_repeat())
+            if over is not None and (no_time is not None or not to_repeat):
+                if not self._wait_for_the_end():
+                    return over
+            elif self._crew.admit(None if to_repeat and self._leads else plan.budget.trials):
+                record = self._trial(proposals, repeats)
+                if record is not None:
+                    repeats = 0 if counts(record) or record.repeat_of else repeats + 1
+            else:
+                self._crew.rest()  # what runs elsewhere may use up the budget
+            self._meet()
+
+    def _trial(self, proposals: Proposals, repeats: int) -> TrialRecord | None:
+        """The next one; None when it turns out not to be ours."""
+        trial, config = proposals.next(repeats, leads=self._leads)
+        return self._trying.run(trial, config) if self._crew.begin(trial.number) else None
+
+    def _wait_for_the_end(self) -> bool:
+        """The search is over: rest while another worker is needed or may need us; False when we are not."""
+        if self._leads:
+            waits = self._crew.others_busy()
+        else:
+            until = self._plan.budget.until
+            waits = not self._crew.settled() and (until is None or until.left_s > 0)
+        if waits:
+            self._crew.rest()
+        return waits
 
     def _over(self, budget: Budget) -> str | None:
         return why_over(
@@ -160,90 +201,10 @@ class StudyRun:
             next_s=self._history.mean_measured_s() or 0.0,
         )
 
-    def _trial(self, trial: optuna.Trial, config: TrialConfig) -> TrialRecord:
-        """One proposal, run or answered from what is known, and told."""
-        label = f"trial {trial.number}"
-        try:
-            record = self._without_running(label, trial.number, config)
-            if record is None:
-                identity = self._measurer.identify(config)
-                repeat_of = self._history.repeats(identity)
-                record = self._measurer.measure(
-                    label,
-                    trial.number,
-                    config,
-                    identity,
-                    ("trials", f"{trial.number:04d}"),
-                    derive_seed(self._plan.seed, 0, trial.number),
-                )
-                record = replace(record, repeat_of=repeat_of)
-        except TrialError as error:  # from identify: the build cannot even be configured
-            record = ended_unrun(
-                label, trial.number, config, Reason(error.reason), str(error), self._clock.timestamp()
-            )
-        except (KeyboardInterrupt, HostError, TunerError) as error:
-            reason = Reason.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Reason.HOST
-            self._spoiled(trial, label, config, reason, str(error))
-            raise
-        self._tell(trial, record)
-        if record.reused_from is None:
-            self._new += counts(record)
-        self._measurer.account()
-        if spoiled_by_host(record):
-            self._try_again(trial.params, config)
-        self._measurer.raise_for_host(record)
-        return record
-
-    def _without_running(self, label: str, number: int, config: TrialConfig) -> TrialRecord | None:
-        """A record for a proposal that breaks a requirement or equals a known configuration."""
-        violations = self._plan.space.violated_requirements(config)
-        if violations:
-            record = ended_unrun(
-                label,
-                number,
-                config,
-                Reason.REQUIREMENT,
-                "does not hold: " + "; ".join(text for text, _ in violations),
-                self._clock.timestamp(),
-            )
-            return replace(
-                record,
-                constraints=tuple(
-                    ConstraintValue(expression=text, violation=violation) for text, violation in violations
-                ),
-            )
-        identity = self._measurer.identify(config)
-        known = self._history.known(identity)
-        if known is None:
-            return None
-        return replace(
-            known, label=label, number=number, config=config, reused_from=known.label, durations=Durations()
-        )
-
-    def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
-        state, constraints = how_to_tell(record)
-        self._store.tell(trial, record, state, constraints)
-        self._history.add_trial(record)
-        self._watcher.on_record(record)
-
-    def _spoiled(
-        self, trial: optuna.Trial, label: str, config: TrialConfig, reason: Reason, message: str
-    ) -> None:
-        """End a trial that is not to blame, and propose it again at the next run."""
-        record = ended_unrun(label, trial.number, config, reason, message, self._clock.timestamp())
-        try:
-            self._store.tell(trial, record, OptunaState.FAIL, ())
-            self._history.add_trial(record)
-            self._try_again(trial.params, config)
-        except HostError:
-            # The storage itself is what failed: the trial stays open and is found abandoned next time.
-            logger.warning("%s could not be ended in the storage; the next run will do it", label)
-
-
-def _exhausted(tried: int, space_size: int | None, repeats: int) -> str | None:
-    """A sentence when there is nothing left to try."""
-    if space_size is not None and tried >= space_size:
-        return f"all {space_size} points of its space have been tried"
-    if repeats >= _REPEATS_BEFORE_EXHAUSTED:
-        return f"{repeats} proposals in a row held nothing new: the space looks exhausted"
-    return None
+    def _exhausted(self, space_size: int | None, repeats: int) -> str | None:
+        """A sentence when there is nothing left to try."""
+        if space_size is not None and len(self._history.tried) >= space_size:
+            return f"all {space_size} points of its space have been tried"
+        if repeats >= _REPEATS_BEFORE_EXHAUSTED:
+            return f"{repeats} proposals in a row held nothing new: the space looks exhausted"
+        return None

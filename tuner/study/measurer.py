@@ -45,6 +45,7 @@ class Measurer:
         self._mark_s = clock.monotonic_s()
         self._before_s = store.elapsed_s
         """What is stored: nobody asks the storage while a server is measured."""
+        self._keeps_time = True
 
     def identify(self, config: TrialConfig) -> str:
         """As the workbench does."""
@@ -149,13 +150,22 @@ class Measurer:
                 "Mend that, then run the same command again"
             )
 
+    def keep_time(self, keeps: bool) -> None:
+        """Whether it is we who say what the study has taken: of several workers, one does."""
+        if keeps != self._keeps_time:
+            self._keeps_time = keeps
+            self._before_s, self._mark_s = self.store.elapsed_s, self.clock.monotonic_s()
+
     def account(self) -> None:
-        """Add the time since the last call to what the study has taken."""
+        """Add the time since the last call to what the study has taken, or see what the leader says."""
         now_s = self.clock.monotonic_s()
         spent_s, self._mark_s = now_s - self._mark_s, now_s
         self._before_s += spent_s
         try:
-            self.store.set_elapsed(self._before_s)
+            if self._keeps_time:
+                self.store.set_elapsed(self._before_s)
+            else:
+                self._before_s = self.store.elapsed_s
         except HostError:
             logger.warning("the time spent could not be stored")
 

@@ -27,14 +27,16 @@ class Proposals:
             seed=derive_seed(plan.seed, worker, len(history.trials), 2)
         )
 
-    def next(self, repeats: int) -> tuple[optuna.Trial, TrialConfig]:
+    def next(self, repeats: int, *, leads: bool) -> tuple[optuna.Trial, TrialConfig]:
         """A trial that is open in Optuna until it is told; `repeats` proposals in a row held nothing new.
 
-        A sampler that has found its favourite keeps proposing it: chance then looks elsewhere.
+        A sampler that has found its favourite keeps proposing it: chance then looks elsewhere. Who leads has
+        drifted trials proposed again.
         """
         explore = repeats >= _REPEATS_BEFORE_RANDOM
         self._store.study.sampler = self._explorer if explore else self._sampler
-        self._enqueue_repeats()
+        if leads:
+            self._enqueue_repeats()
         stale = self._history.superseded()
         if stale and not explore and not self._store.waiting():
             # Optuna cannot take back what it was told of a trial: so the sampler is asked in a copy without.

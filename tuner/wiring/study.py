@@ -30,6 +30,7 @@ from tuner.study import (
 )
 from tuner.units import format_percent
 from tuner.wiring.attendance import Attendance
+from tuner.wiring.crew import make_crew
 from tuner.wiring.launching import remove_containers_left
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import find_calibration, subject_key
@@ -57,15 +58,18 @@ class PreparedStudy:
     def objectives(self) -> tuple[Objective, ...]:
         return self.study.objective_values
 
-    def run(self, watcher: Watcher, clock: Clock | None = None) -> StudyResult:
-        """Work on the study until its budget is used up. Raises UserError, HostError, Interrupted."""
+    def run(self, watcher: Watcher, clock: Clock | None = None, *, worker: bool = False) -> StudyResult:
+        """Work on the study until its budget is used up, with `worker` beside others.
+
+        Raises UserError, HostError, Interrupted.
+        """
         clock = clock or SystemClock()
         folder = StudyFolder(self.locations.state_dir, self.name)
         attendance = Attendance(self.study, folder.path, watcher, clock, share_gpu=self.share_gpu)
         watcher = attendance.watcher
         attendance.settle()
         folder.create()
-        with attendance, folder.locked():
+        with attendance, folder.locked(shared=worker):
             attendance.begin()
             model = find_model(self.study, self.locations)
             store = StudyStore.open_or_create(
@@ -82,9 +86,9 @@ class PreparedStudy:
                 watcher.on_note(f"removed what a killed tuner had left in the engine: {', '.join(left)}")
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
             calibrations = self._calibrations(model, watcher)
-            with closing(workbench):
+            with closing(workbench), make_crew(store, watcher, clock, worker=worker) as crew:
                 bench = attendance.over(workbench, store)
-                run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock)
+                run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock, crew)
                 return attendance.ended(run.run(), store)
 
     def _calibrations(self, model: Model, watcher: Watcher) -> dict[str, Calibration]:
