@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tuner import wiring
-from tuner.cli.console import print_json, print_line
+from tuner.cli.console import note, print_json, print_line
 from tuner.cli.options import JsonOption, StateOption, StorageOption
 
 
@@ -20,6 +20,9 @@ def report(
             "--out", metavar="DIR", help="A new folder, or that of an earlier report.", show_default=False
         ),
     ],
+    notebook: Annotated[
+        bool, typer.Option("--notebook/--no-notebook", help="Also the notebook, run (extra `notebook`).")
+    ] = True,
     state: StateOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -33,7 +36,7 @@ def report(
     from tuner.wiring.report import write_study_report  # pandas and matplotlib take a second to import
 
     locations = wiring.Locations.resolve(state=state, storage=storage)
-    study, written = write_study_report(name, locations, out)
+    study, written = write_study_report(name, locations, out, notebook=notebook)
     if as_json:
         print_json(
             {
@@ -43,8 +46,11 @@ def report(
                 "folder": str(written.folder),
                 "page": str(written.folder / written.files[0]),
                 "files": list(written.files),
+                "no_notebook": written.no_notebook or None,
             }
         )
         return
     print_line(study.verdict)
     print_line(f"The report is {written.folder / written.files[0]}; figures and tables are beside it.")
+    if written.no_notebook:
+        note(f"No notebook is in it: {written.no_notebook}")

@@ -5,6 +5,7 @@ DIR/
     figures/NAME.svg  .png     each figure as a file of its own
     tables/NAME.csv  .parquet  what they were drawn from, with units in the names of columns
     study.yaml                 the study file
+    study.ipynb                reports/study.py run on this study, with the optional extra `notebook`
     report.json                what was written: a later report of the same study replaces it
 """
 
@@ -18,17 +19,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuner.errors import UserError
+from tuner.errors import HostError, UserError
 from tuner.locking import raise_host_error, scratch_folder
 from tuner.report.contents import sections_of
 from tuner.report.drawing import Drawn, draw
 from tuner.report.material import Material
+from tuner.report.notebook import execute
 from tuner.report.page import render
 from tuner.report.parts import Picture, Section
 from tuner.report.study import Study
 from tuner.report.tables import write_table
 
 PAGE = "report.html"
+NOTEBOOK = "study.ipynb"
 _MANIFEST = "report.json"
 
 
@@ -39,10 +42,14 @@ class Written:
     folder: Path
     files: tuple[str, ...]
     """Relative to the folder, the page first."""
+    no_notebook: str
+    """Why there is no notebook; empty when there is one, or none was asked for."""
 
 
-def write_report(study: Study, out: Path, *, version: str, made: str) -> Written:
-    """Write all of it into `out`, or nothing. `made`: when, for people.
+def write_report(
+    study: Study, out: Path, *, version: str, made: str, notebook: Mapping[str, object] | None
+) -> Written:
+    """Write all of it into `out`, or nothing. `made`: when, for people. `notebook`: its parameters, or None.
 
     Raises UserError for a folder that holds anything but an earlier report of this study, and DiskFull,
     HostError.
@@ -58,10 +65,13 @@ def write_report(study: Study, out: Path, *, version: str, made: str) -> Written
         sections=sections,
         pictures=pictures,
     )
+    text, why_not = _notebook(notebook)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(out.parent) as scratch:
             files = [PAGE, *_figures(scratch, pictures), *_tables(scratch, material), "study.yaml"]
+            files += [NOTEBOOK] if text else []
+            (scratch / NOTEBOOK).write_text(text, encoding="utf-8")
             (scratch / PAGE).write_text(page, encoding="utf-8")
             (scratch / "study.yaml").write_text(study.file_text, encoding="utf-8")
             manifest = {"version": 1, "study": study.name, "tuner": version, "made": made, "files": files}
@@ -69,7 +79,17 @@ def write_report(study: Study, out: Path, *, version: str, made: str) -> Written
             _move(scratch, out, [*files, _MANIFEST], earlier)
     except OSError as error:
         raise_host_error(error, out)
-    return Written(folder=out, files=(*files, _MANIFEST))
+    return Written(folder=out, files=(*files, _MANIFEST), no_notebook=why_not)
+
+
+def _notebook(parameters: Mapping[str, object] | None) -> tuple[str, str]:
+    """(its text, why there is none). A report without its notebook is better than none."""
+    if parameters is None:
+        return "", ""
+    try:
+        return execute("study", parameters), ""
+    except HostError as error:
+        return "", str(error)
 
 
 def _earlier(out: Path, name: str) -> tuple[str, ...]:

@@ -30,7 +30,21 @@ def open_study(name: str, locations: Locations) -> Study:
     return Study(store, StudyFolder(locations.state_dir, name).path)
 
 
-def write_study_report(name: str, locations: Locations, out: Path) -> tuple[Study, Written]:
+def write_study_report(
+    name: str, locations: Locations, out: Path, *, notebook: bool = True
+) -> tuple[Study, Written]:
     """Write a study's report into `out`. Raises NameUnknown, UserError, StorageUnavailable, HostError."""
     study = open_study(name, locations)
-    return study, write_report(study, out, version=__version__, made=SystemClock().timestamp())
+    parameters = {
+        "STUDY": name,
+        "STATE": str(locations.state_dir),
+        # What the environment says may hold a password: the notebook finds it there itself.
+        "STORAGE": locations.storage_url if locations.url_from_argument else None,
+    }
+    return study, write_report(
+        study,
+        out,
+        version=__version__,
+        made=SystemClock().timestamp(),
+        notebook=parameters if notebook else None,
+    )

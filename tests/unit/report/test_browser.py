@@ -49,7 +49,7 @@ CONTRAST = """
 @pytest.fixture(scope="module")
 def page(gained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report") / "out"
-    assert run(["report", "case", "--out", str(out), "--state", str(gained)]) == 0
+    assert run(["report", "case", "--out", str(out), "--state", str(gained), "--no-notebook"]) == 0
     return out / "report.html"
 
 
@@ -110,7 +110,7 @@ def test_markup_and_escapes_in_names_and_log_lines_are_shown_not_run(
     study.store.store_anchor("000001:1:0", failed)
     (study.folder / best.folder / "server.log").write_text(EVIL)
     out = tmp_path / "out"
-    assert run(["report", "case", "--out", str(out), "--state", str(state)]) == 0
+    assert run(["report", "case", "--out", str(out), "--state", str(state), "--no-notebook"]) == 0
     text = (out / "report.html").read_text()
     assert "\x1b" not in text
     assert "\u202e" not in text

@@ -59,7 +59,7 @@ def read(page: Path) -> tuple[_Reader, str]:
 
 
 def report(state: Path, out: Path, name: str = "case") -> tuple[_Reader, str]:
-    assert run(["report", name, "--out", str(out), "--state", str(state)]) == 0
+    assert run(["report", name, "--out", str(out), "--state", str(state), "--no-notebook"]) == 0
     return read(out / "report.html")
 
 
@@ -105,7 +105,9 @@ def test_figures_and_tables_are_files_too(written: Path) -> None:
     for name in ("gains", "launches", "history", "importance", "latency-load", "time"):
         assert (written / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (written / "figures" / f"{name}.svg").read_text()
+    whole = pd.read_parquet(written / "tables" / "trials.parquet")
     trials = pd.read_csv(written / "tables" / "trials.csv")
+    assert trials[FIGURE].tolist() == pytest.approx(whole[FIGURE].tolist(), nan_ok=True)
     assert trials[FIGURE].gt(0).any()
     requests = pd.read_csv(written / "tables" / "contenders-requests.csv")
     assert len(json.loads(requests["chunk_times_s"].iloc[0])) == 16
@@ -157,6 +159,8 @@ def test_json_says_where_the_page_is(
 ) -> None:
     assert run(["report", "case", "--out", str(tmp_path / "out"), "--state", str(gained), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert "study.ipynb" in told["files"]
+    assert told["no_notebook"] is None
     assert Path(told["page"]).exists()
     assert told["outcome"] == "proven gain"
 
