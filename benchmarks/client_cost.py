@@ -138,6 +138,7 @@ class _Bench:
                     spent.append(self._spend([str(programs / program), *arguments], load, own=False))
             except ClientFailed as error:
                 missing[f"{peer.name} {peer.version} at {clients} clients"] = str(error)
+                print(f"{peer.name}, {clients} clients: {error}", file=sys.stderr)
                 continue
             (short, fewer), (long, more) = spent
             self.costs[peer.name, clients].append(1e6 * (long.cpu_s - short.cpu_s) / (more - fewer))

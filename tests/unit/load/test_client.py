@@ -125,11 +125,11 @@ def test_nobody_listens(alone: bool) -> None:
 
 
 def test_no_local_port_is_the_hosts_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(*_: object) -> None:
+    def refuse(*_: object) -> bool:
         raise OSError(99, "Cannot assign requested address")
 
     # Using up a host's ports for real would disturb everything else on it.
-    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", refuse)
+    monkeypatch.setattr("tuner.load.client._connected_soon", refuse)
     with pytest.raises(HostError, match="no local port is free"):
         _exchange(Endpoint(host="127.0.0.1", port=9, path="/"), Limits(request_s=5, stall_s=5))
 
