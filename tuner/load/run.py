@@ -110,7 +110,6 @@ def _sources(workload: Workload, target: Target, schedule: tuple[PlannedRequest,
 def _garbage_collector_resting() -> Iterator[None]:
     """No collection pauses while the clock runs; what lives now is set aside, to keep the next one short."""
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.freeze()
     gc.disable()
     try:
