@@ -108,6 +108,8 @@ class Cell:
             **os.environ,
             "CHAOS_STATE": str(self.folder / "doing"),
             "PYTHONPATH": str(Path(__file__).parents[1]),
+            # What else is measured on this host is none of its business.
+            "TUNER_DEVICE_LOCKS": str(self.folder / "locks"),
             "TUNER_STORAGE": self.url,
         }
 

@@ -135,6 +135,14 @@ def tiny_model(test_cache: Path) -> Path:
         return path if path.exists() else synthesize(path, preset("tiny"))
 
 
+@pytest.fixture(autouse=True)
+def device_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of this test's own: what else goes on on this host is none of its business."""
+    folder = tmp_path / "device-locks"
+    monkeypatch.setenv("TUNER_DEVICE_LOCKS", str(folder))
+    return folder
+
+
 @pytest.fixture
 def state_dir(tmp_path: Path) -> Path:
     """A state folder of its own, still empty."""

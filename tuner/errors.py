@@ -12,7 +12,8 @@
     │   ├── ToolMissing                                    no compiler, no git, no engine
     │   ├── DiskFull
     │   ├── StorageUnavailable                             the study's database
-    │   └── Busy                                           another tuner holds the lock
+    │   ├── Busy                                           another tuner holds the lock
+    │   └── HardwareDiffers                                the study was measured on other hardware
     ├── TrialError                               exit 1    this configuration: recorded, the study goes on
     │   ├── BuildFailed
     │   ├── ArgumentRefused
@@ -91,6 +92,10 @@ class StorageUnavailable(HostError):
 
 class Busy(HostError):
     """Another tuner process holds what this one needs."""
+
+
+class HardwareDiffers(HostError):
+    """The study's figures are of another kind of hardware, and could not be ranked with this host's."""
 
 
 class TrialError(TunerError):

@@ -66,6 +66,12 @@ class FakeNvml:
     def nvmlDeviceGetCount(self) -> int:  # noqa: N802
         return len(self.gpus)
 
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return "580.95.05"
+
+    def nvmlSystemGetCudaDriverVersion_v2(self) -> int:  # noqa: N802
+        return 13000
+
     def nvmlDeviceGetHandleByIndex(self, index: int) -> FakeGpu:  # noqa: N802
         return self.gpus[index]
 
@@ -94,6 +100,7 @@ def _processes(listed: list[tuple[int, int | None]]) -> list[SimpleNamespace]:
 
 
 _READ: dict[str, Any] = {
+    "nvmlDeviceGetCudaComputeCapability": lambda gpu: (9, 0),
     "nvmlDeviceGetUUID": lambda gpu: gpu.uuid,
     "nvmlDeviceGetName": lambda gpu: gpu.name,
     "nvmlDeviceGetMinorNumber": lambda gpu: gpu.minor,

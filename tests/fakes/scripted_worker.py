@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.fakes.scripted_workbench import FIGURE, ScriptedWorkbench
 from tuner.clock import SystemClock
 from tuner.errors import TunerError
-from tuner.model import Direction, Objective, Score, TrialConfig
+from tuner.model import Direction, Hardware, Objective, Score, TrialConfig
 from tuner.space import IntRange, Space
 from tuner.storage import ProofTerms, StudyFolder, StudyStore, open_storage
 from tuner.study import Budget, Pace, Proof, SilentWatcher, StudyPlan, StudyRun
@@ -71,12 +71,14 @@ def start_worker(
     gone_after_s: float = 60.0,
     launches: int = 3,
     anchors: int = 20,
+    cpu: str = "one kind",
 ) -> subprocess.Popen[bytes]:
     """One more worker; stderr is a pipe."""
     words = [
         f"--state={state}", f"--trials={trials}", f"--takes-s={takes_s}",
         f"--gone-after-s={gone_after_s}", f"--launches={launches}",
         f"--anchors={anchors}",
+        f"--cpu={cpu}",
     ]  # fmt: skip
     environment: Mapping[str, str] = {**os.environ, "TUNER_STORAGE": url}
     return subprocess.Popen(
@@ -109,6 +111,7 @@ def main() -> int:
     options.add_argument("--gone-after-s", type=float, required=True)
     options.add_argument("--launches", type=int, required=True)
     options.add_argument("--anchors", type=int, required=True)
+    options.add_argument("--cpu", required=True)
     said = options.parse_args()
     clock = SystemClock()
     plan = StudyPlan(
@@ -136,7 +139,16 @@ def main() -> int:
     bench = LoggedWorkbench(clock, said.takes_s, said.state / LAUNCHES)
     pace = Pace(beat_s=said.gone_after_s / 6, gone_after_s=said.gone_after_s, rest_s=0.1)
     try:
-        with make_crew(store, watcher, clock, worker=True, pace=pace) as crew:
+        crew = make_crew(
+            store,
+            watcher,
+            clock,
+            hardware=Hardware(cpu=said.cpu, cores=8),
+            devices=("cpu",),
+            worker=True,
+            pace=pace,
+        )
+        with crew:
             StudyRun(plan, store, folder, bench, watcher, clock, crew).run()
     except TunerError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201  for the test to show

@@ -26,7 +26,7 @@ TRIALS = 200
 class Workers:
     """So many at a time, whoever of them is killed."""
 
-    def __init__(self, url: str, state: Path, **options: float) -> None:
+    def __init__(self, url: str, state: Path, **options: float | str) -> None:
         self.url = url
         self.state = state
         self._options = options
@@ -130,7 +130,9 @@ def test_four_workers_of_which_some_are_killed_lose_and_double_no_trial(
     # Of some, nobody could say any more that Optuna knows.
     assert all(claim.decided for claim in Claims(tables).unfinished())
     gone = Counter(worker.gone for worker in Roster(tables, SystemClock()).workers())
-    assert gone == {"its process has ended": kills, "done": 4}
+    assert gone["done"] == 4
+    assert 0 < gone["its process has ended"] <= kills  # some were killed before they had joined
+    assert gone.keys() == {"done", "its process has ended"}
 
 
 def test_workers_join_and_leave(postgres_url: str, tmp_path: Path) -> None:
@@ -174,3 +176,26 @@ def test_workers_wait_for_a_database_that_is_restarted(
     records = _accounted_for(open_store(postgres_url), 60)
     # What was created in the moment of the crash, and nobody got.
     assert sum(record.reason is not None for record in records) <= 4
+
+
+def test_a_worker_of_other_hardware_is_refused_and_both_are_named(postgres_url: str, tmp_path: Path) -> None:
+    first = Workers(postgres_url, tmp_path / "first", trials=6, takes_s=0.1, cpu="AMD EPYC 9654")
+    first.start()
+    first.wait(120)
+    assert first.codes == [0]
+    other = Workers(postgres_url, tmp_path / "other", trials=12, takes_s=0.1, cpu="Intel Xeon 8480C")
+    other.start()
+    other.wait(60)
+    assert other.codes == [3]
+    [told] = other.told
+    assert "HardwareDiffers" in told
+    assert "AMD EPYC 9654, 8 cores, no GPU" in told
+    assert "Intel Xeon 8480C, 8 cores, no GPU" in told
+    assert "(cpu differ)" in told
+    assert other.launched() == []
+    again = Workers(postgres_url, tmp_path / "again", trials=12, takes_s=0.1, cpu="AMD EPYC 9654")
+    again.start()
+    again.wait(120)
+    assert again.codes == [0]
+    records = _accounted_for(open_store(postgres_url), 12)
+    assert {r.place.hardware.cpu for r in records if r.place} == {"AMD EPYC 9654"}

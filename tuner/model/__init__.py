@@ -17,6 +17,7 @@ from tuner.model.measurement import (
     WarmUp,
 )
 from tuner.model.outcome import Blame, Reason
+from tuner.model.place import Hardware, Place
 from tuner.model.probing import CacheTraffic, ProbeKind, ProbeSeries, Roof, of_kind
 from tuner.model.quality import QUALITY, QUALITY_FIGURES, QualityFound, QualityPlan, kind_of
 from tuner.model.repetition_figures import ClientTotals, RepetitionFigures, ServerWindow
@@ -56,6 +57,7 @@ __all__ = [
     "Figure",
     "FigureKind",
     "Group",
+    "Hardware",
     "LaunchSpec",
     "LayerCache",
     "Length",
@@ -67,6 +69,7 @@ __all__ = [
     "Needs",
     "Objective",
     "OpenLoop",
+    "Place",
     "ProbeKind",
     "ProbeSeries",
     "QualityFound",

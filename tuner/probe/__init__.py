@@ -2,7 +2,7 @@
 
 from tuner.probe.bandwidth import Bandwidth, last_level_cache_bytes, measure_bandwidth
 from tuner.probe.base import NoProbe, Probe, Probes, Sensor, Subject
-from tuner.probe.gpu import Gpu, GpuDriver, find_gpus
+from tuner.probe.gpu import Gpu, GpuDriver, find_gpus, seen_gpus
 from tuner.probe.host import HostSensor
 from tuner.probe.nvml import GpuSensor
 from tuner.probe.occupied import THRESHOLD_BYTES, Holder, OccupiedGpu, occupied_gpus
@@ -27,4 +27,5 @@ __all__ = [
     "last_level_cache_bytes",
     "measure_bandwidth",
     "occupied_gpus",
+    "seen_gpus",
 ]

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import pynvml
 
+from tuner.probe.nvml import Nvml
+from tuner.probe.visible import Known, visible
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
@@ -13,6 +16,7 @@ class Gpu:
     vram_bytes: int
     compute_capability: str
     """'12.0'; what CMAKE_CUDA_ARCHITECTURES calls 120."""
+    uuid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,32 +27,39 @@ class GpuDriver:
     gpus: tuple[Gpu, ...]
 
 
-def find_gpus() -> GpuDriver | str:
+def find_gpus(nvml: Nvml = pynvml) -> GpuDriver | str:
     """What NVML knows, or why it knows nothing."""
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
         return _reason(error)
     try:
-        cuda = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        cuda = int(nvml.nvmlSystemGetCudaDriverVersion_v2())
+        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
         return GpuDriver(
-            version=_text(pynvml.nvmlSystemGetDriverVersion()),
+            version=_text(nvml.nvmlSystemGetDriverVersion()),
             cuda_version=f"{cuda // 1000}.{cuda % 1000 // 10}",
-            gpus=tuple(_gpu(handle) for handle in handles),
+            gpus=tuple(_gpu(nvml, handle) for handle in handles),
         )
-    except pynvml.NVMLError as error:
+    except nvml.NVMLError as error:
         return _reason(error)
     finally:
-        pynvml.nvmlShutdown()
+        nvml.nvmlShutdown()
 
 
-def _gpu(handle: object) -> Gpu:
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+def seen_gpus(said: str | None, driver: GpuDriver) -> tuple[Gpu, ...]:
+    """Those that CUDA_VISIBLE_DEVICES leaves visible; None: all."""
+    known = [Known(index=index, uuid=gpu.uuid) for index, gpu in enumerate(driver.gpus)]
+    return tuple(driver.gpus[index] for index in visible(said, known))
+
+
+def _gpu(nvml: Nvml, handle: object) -> Gpu:
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     return Gpu(
-        name=_text(pynvml.nvmlDeviceGetName(handle)),
-        vram_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+        name=_text(nvml.nvmlDeviceGetName(handle)),
+        vram_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
         compute_capability=f"{major}.{minor}",
+        uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
     )
 
 

@@ -20,6 +20,13 @@ class DriftWindow:
     """The numbers of the trials in between, both included."""
     ratio: float
     """The default baseline's figure after over before."""
+    device: str = ""
+    """Whose drift it is, as in `Place`; empty: of the only one."""
+
+    @property
+    def is_drift(self) -> bool:
+        """Else another device has taken over the anchors, and what came before says nothing of it."""
+        return self.first <= self.last
 
     @property
     def sentence(self) -> str:
@@ -34,7 +41,8 @@ def mark_drifted(records: Sequence[TrialRecord], windows: Sequence[DriftWindow])
         if record.number is None or record.reused_from is not None or not record.measured:
             continue
         for window in windows:
-            if window.first <= record.number <= window.last:
+            here = record.place is None or window.device in ("", record.place.device)
+            if here and window.first <= record.number <= window.last:
                 marked[record.label] = window.sentence
     return tuple(
         replace(record, drifted=True, flags=(*record.flags, marked[source]))

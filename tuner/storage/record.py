@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tuner.errors import TunerError
-from tuner.model import ConstraintValue, Figure, Reason, Settings, TrialConfig
+from tuner.model import ConstraintValue, Figure, Hardware, Place, Reason, Settings, TrialConfig
 from tuner.trial import Durations, TrialState
 
 RECORD_VERSION = 1
@@ -60,6 +60,8 @@ class TrialRecord:
     """Where raw samples and logs are, relative to the study's folder."""
     started: str = ""
     ended: str = ""
+    place: Place | None = None
+    """Where it was measured; None when it was not, or by an earlier tuner."""
 
     @property
     def measured(self) -> bool:
@@ -124,6 +126,7 @@ def to_json(record: TrialRecord) -> dict[str, Any]:
         "folder": record.folder,
         "started": record.started,
         "ended": record.ended,
+        "place": place_to_json(record.place) if record.place else None,
     }
 
 
@@ -171,9 +174,22 @@ def from_json(data: Mapping[str, Any]) -> TrialRecord:
             folder=data["folder"],
             started=data["started"],
             ended=data["ended"],
+            place=place_from_json(data["place"]) if data.get("place") else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordUnreadable(f"a stored record is damaged: {error!r}") from error
+
+
+def place_to_json(place: Place) -> dict[str, Any]:
+    """Plain JSON values; the inverse of `place_from_json`."""
+    return asdict(place)
+
+
+def place_from_json(data: Mapping[str, Any]) -> Place:
+    """Raises KeyError, TypeError for what is no place."""
+    hardware = dict(data["hardware"])
+    hardware["gpus"] = tuple(hardware["gpus"])
+    return Place(worker=data["worker"], device=data["device"], hardware=Hardware(**hardware))
 
 
 def config_to_json(config: TrialConfig) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,14 @@ clock of its own: no two hosts' clocks are compared, and none may jump.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from tuner.clock import Clock
+from tuner.model import Hardware
 from tuner.owner import LABEL_NAMESPACE, LABEL_OWNER, Owner, is_left_over, owner_labels, this_process
 from tuner.storage.tables import STUDIES, WORKERS, Tables
 
@@ -32,7 +34,8 @@ class Worker:
     """The process, as in `tuner.owner`."""
     namespace: str
     host: str
-    hardware: str
+    hardware: Hardware | None
+    """None when an earlier tuner wrote it down otherwise."""
     beats: int
     seen: str
     """When it was last heard of, by its own clock: a label."""
@@ -62,20 +65,27 @@ class Roster:
 
     # --- coming and going --------------------------------------------------------------------------
 
-    def join(self, *, host: str, hardware: str, alone: bool) -> int | None:
-        """A number of our own; None while others work on the study and either side wants to be alone."""
-        owner = str(this_process())
+    def join(self, *, host: str, hardware: Hardware, alone: bool, begun: bool) -> int | Hardware | None:
+        """A number of our own; None while others work on the study and either side wants to be alone.
 
-        def enter(connection: Connection) -> int | None:
+        The study's hardware when ours is another: nobody joins then. Until something was measured (`begun`)
+        it is that of who works on the study.
+        """
+        owner, ours = str(this_process()), json.dumps(asdict(hardware))
+
+        def enter(connection: Connection) -> int | Hardware | None:
             present = _rows(connection, self._tables.study_id, present=True)
             for worker in present:
                 if worker.owner == owner:
                     return worker.number  # the answer to our first attempt was lost
             if present and (alone or any(worker.alone for worker in present)):
                 return None
-            mine = WORKERS.c.study_id == self._tables.study_id
-            highest = connection.execute(select(func.max(WORKERS.c.number)).where(mine)).scalar()
-            number = 0 if highest is None else int(highest) + 1
+            # Whoever joined last shares its hardware with all that was measured before and since.
+            everybody = _rows(connection, self._tables.study_id, present=False)
+            known = everybody[-1].hardware if everybody and (begun or present) else None
+            if known is not None and known != hardware:
+                return known
+            number = everybody[-1].number + 1 if everybody else 0
             now = self._clock.timestamp()
             row = {
                 "study_id": self._tables.study_id,
@@ -84,7 +94,7 @@ class Roster:
                 "owner": owner,
                 "namespace": owner_labels()[LABEL_NAMESPACE],
                 "host": host,
-                "hardware": hardware,
+                "hardware": ours,
                 "beats": 0,
                 "seen": now,
                 "joined": now,
@@ -201,7 +211,7 @@ def _rows(connection: Connection, study_id: int, *, present: bool) -> tuple[Work
             owner=row.owner,
             namespace=row.namespace,
             host=row.host,
-            hardware=row.hardware,
+            hardware=_hardware(row.hardware),
             beats=row.beats,
             seen=row.seen,
             joined=row.joined,
@@ -209,3 +219,11 @@ def _rows(connection: Connection, study_id: int, *, present: bool) -> tuple[Work
         )
         for row in connection.execute(query)
     )
+
+
+def _hardware(text: str) -> Hardware | None:
+    try:
+        read = json.loads(text)
+        return Hardware(cpu=read["cpu"], cores=read["cores"], gpus=tuple(read["gpus"]), driver=read["driver"])
+    except (ValueError, KeyError, TypeError):
+        return None

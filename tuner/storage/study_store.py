@@ -313,7 +313,7 @@ class StudyStore:
         return _drifts(attributes)
 
     def store_drift(self, window: DriftWindow) -> None:
-        row = [window.checkpoint, window.first, window.last, window.ratio]
+        row = [window.checkpoint, window.first, window.last, window.ratio, window.device]
         with translated_storage_errors(self.url):
             self.study.set_user_attr(f"{_DRIFT}{window.checkpoint:06d}", row)
 
@@ -350,7 +350,10 @@ def _named(attributes: Mapping[str, Any], prefix: str) -> dict[str, TrialRecord]
 
 def _drifts(attributes: Mapping[str, Any]) -> tuple[DriftWindow, ...]:
     rows = [attributes[key] for key in sorted(attributes) if key.startswith(_DRIFT)]
-    return tuple(DriftWindow(checkpoint=r[0], first=r[1], last=r[2], ratio=r[3]) for r in rows)
+    return tuple(
+        DriftWindow(checkpoint=r[0], first=r[1], last=r[2], ratio=r[3], device=r[4] if len(r) > 4 else "")
+        for r in rows
+    )
 
 
 def _records(frozen: Iterable[FrozenTrial]) -> tuple[TrialRecord, ...]:

@@ -43,9 +43,14 @@ class Anchors:
         if not self._every or history.default is None:
             return False
         last = checkpoints(history.default, history.anchors)[-1]
-        if resumed and last.number and self._settle(last):  # where a killed run left it
+        begun_here = last.number > 0 and self._here(last.records[-1])
+        if resumed and begun_here and self._settle(last):  # where a killed run left it
             return True
-        since = [t for t in history.trials if t.number is not None and t.number > last.after and _fresh(t)]
+        since = [
+            trial
+            for trial in history.trials
+            if trial.number is not None and trial.number > last.after and _fresh(trial) and self._here(trial)
+        ]
         if not since or not ((resumed and going_on) or self._due(since, last)):
             return False
         after = max(trial.number for trial in history.trials if trial.number is not None)
@@ -61,7 +66,12 @@ class Anchors:
         return checkpoint.number > 0 and len(checkpoint.records) < LAUNCHES and self._doubtful()
 
     def _settle(self, checkpoint: Checkpoint) -> bool:
-        """Follow up a doubt, then judge."""
+        """Follow up a doubt, then judge; the first anchor of another device is held against nothing."""
+        measured = _measured(self._measurer.history, self._position)[-2:]
+        if len(measured) > 1 and _device(measured[0]) != _device(measured[1]):
+            if measured[1].number not in {window.checkpoint for window in self._measurer.history.drifts}:
+                self._store_window(measured[1].after + 1, 1.0)
+            return False
         if self._unfinished(checkpoint):
             for launch in range(len(checkpoint.records), LAUNCHES):
                 self._launch(checkpoint.number, checkpoint.after, launch)
@@ -83,10 +93,8 @@ class Anchors:
 
     def _store_drift(self, ratio: float) -> bool:
         measurer = self._measurer
-        before, after = _measured(measurer.history, self._position)[-2:]
-        window = DriftWindow(checkpoint=after.number, first=before.after + 1, last=after.after, ratio=ratio)
-        measurer.store.store_drift(window)
-        marked = measurer.history.learn_drift(window)
+        before, _ = _measured(measurer.history, self._position)[-2:]
+        marked = self._store_window(before.after + 1, ratio)
         measurer.watcher.on_note(
             f"the host drifted: the default baseline measured {format_percent(ratio - 1, signed=True)}; "
             f"{', '.join(marked)} between the two measurements will be repeated"
@@ -95,6 +103,21 @@ class Anchors:
             warning=True,
         )
         return True
+
+    def _store_window(self, first: int, ratio: float) -> tuple[str, ...]:
+        """A new level begins with the last checkpoint; the labels of the trials to be repeated."""
+        measurer = self._measurer
+        after = _measured(measurer.history, self._position)[-1]
+        window = DriftWindow(
+            checkpoint=after.number, first=first, last=after.after, ratio=ratio, device=_device(after)
+        )
+        measurer.store.store_drift(window)
+        return measurer.history.learn_drift(window)
+
+    def _here(self, record: TrialRecord) -> bool:
+        """Whether it was measured on the device that this worker's anchors are of."""
+        mine = self._measurer.place()
+        return mine is None or record.place is None or record.place.device == mine.device
 
     def _launch(self, number: int, after: int, launch: int) -> None:
         measurer = self._measurer
@@ -134,6 +157,11 @@ def _levels(history: History, position: int) -> tuple[list[tuple[float, ...]], l
     begins = {0, *(window.checkpoint for window in history.drifts)}
     starts = [index for index, checkpoint in enumerate(measured) if checkpoint.number in begins]
     return [checkpoint.values(position) for checkpoint in measured], starts or [0]
+
+
+def _device(checkpoint: Checkpoint) -> str:
+    place = checkpoint.records[-1].place
+    return "" if place is None else place.device
 
 
 def _fresh(record: TrialRecord) -> bool:

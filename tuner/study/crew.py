@@ -11,6 +11,7 @@ from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
+from tuner.model import Place
 from tuner.storage import StudyStore, TrialRecord
 
 
@@ -32,6 +33,11 @@ class Crew(Protocol):
     @property
     def number(self) -> int:
         """Of this worker; no other of the study has had it."""
+        ...
+
+    @property
+    def place(self) -> Place | None:
+        """Where this worker measures; None: nobody wants to know."""
         ...
 
     # --- leading ---
@@ -97,6 +103,10 @@ class Alone:
     @property
     def number(self) -> int:
         return 0
+
+    @property
+    def place(self) -> Place | None:
+        return None
 
     def lead(self) -> bool:
         return True

@@ -50,7 +50,9 @@ class StudyRun:
         self._crew = crew or Alone(store)
         self._leads = False
         self._history = History(plan, store)
-        self._measurer = Measurer(plan, store, folder, workbench, watcher, clock, self._history)
+        self._measurer = Measurer(
+            plan, store, folder, workbench, watcher, clock, self._history, lambda: self._crew.place
+        )
         self._anchors = Anchors(self._measurer)
         self._confirming = Confirming(self._measurer)
         self._trying = Trying(self._measurer, self._crew, self._catch_up)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 
 from tuner.clock import Clock
 from tuner.errors import HostError
-from tuner.model import Reason, TrialConfig
+from tuner.model import Place, Reason, TrialConfig
 from tuner.storage import StudyFolder, StudyStore, TrialRecord, write_trial
 from tuner.study.events import Watcher
 from tuner.study.history import History
@@ -33,7 +34,9 @@ class Measurer:
         watcher: Watcher,
         clock: Clock,
         history: History,
+        place: Callable[[], Place | None] = lambda: None,
     ) -> None:
+        """`place` is asked anew for every record: a worker that joins anew has another number."""
         self.plan = plan
         self.store = store
         self.watcher = watcher
@@ -41,6 +44,7 @@ class Measurer:
         self.history = history
         self._folder = folder
         self._workbench = workbench
+        self.place = place
         self._host_check = HostCheck()
         self._mark_s = clock.monotonic_s()
         self._before_s = store.elapsed_s
@@ -135,7 +139,11 @@ class Measurer:
             )
         record = record_of(outcome, label, number, config, identity)
         record = replace(
-            record, folder=self._folder.relative(folder), started=started, ended=self.clock.timestamp()
+            record,
+            folder=self._folder.relative(folder),
+            started=started,
+            ended=self.clock.timestamp(),
+            place=self.place(),
         )
         write_trial(
             folder, record, outcome.measurement, {**self._workbench.versions(), **versions_of(outcome)}

@@ -132,7 +132,7 @@ def status_of(store: StudyStore) -> Status:
         counts=dict(Counter("reused" if r.reused_from else r.state.value for r in records)),
         reasons=dict(Counter(r.reason.value for r in records if r.reason and not r.reused_from)),
         anchors=len(store.anchors()),
-        drifts=len(store.drifts()),
+        drifts=sum(window.is_drift for window in store.drifts()),
         drifted=sum(record.drifted and record.reused_from is None for record in records),
         client_bound=sum(record.client_bound and record.reused_from is None for record in records),
         elapsed_s=elapsed_s,

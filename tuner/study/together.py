@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from tuner.clock import Clock
-from tuner.errors import Busy, HostError, Interrupted
+from tuner.errors import Busy, HardwareDiffers, HostError, Interrupted
+from tuner.model import Hardware, Place
 from tuner.storage import (
     BEAT_S,
     GONE_AFTER_S,
@@ -49,7 +50,8 @@ class Together:
         clock: Clock,
         *,
         host: str,
-        hardware: str,
+        hardware: Hardware,
+        device: str,
         alone: bool,
         pace: Pace = Pace(),
     ) -> None:
@@ -60,6 +62,7 @@ class Together:
         self._clock = clock
         self._host = host
         self._hardware = hardware
+        self._device = device
         self._alone = alone
         self._pace = pace
         self._number = -1
@@ -69,7 +72,10 @@ class Together:
     # --- coming and going --------------------------------------------------------------------------
 
     def __enter__(self) -> Together:
-        """Raises Busy when others work on the study who do not share it, or with whom we do not."""
+        """Raises Busy when others work on the study who do not share it, or with whom we do not.
+
+        Raises HardwareDiffers when its figures are of another kind of hardware than this host's.
+        """
         self._join()
         self._recount()
         return self
@@ -94,8 +100,15 @@ class Together:
         watch = Watch(self._clock, self._pace.gone_after_s)
         first: dict[int, int] = {}
         while True:
-            number = self._roster.join(host=self._host, hardware=self._hardware, alone=self._alone)
-            if number is not None:
+            joined = self._roster.join(
+                host=self._host,
+                hardware=self._hardware,
+                alone=self._alone,
+                begun=bool(self._store.baselines()),
+            )
+            if isinstance(joined, Hardware):
+                raise HardwareDiffers(self._why_apart(joined))
+            if joined is not None:
                 break
             present = self._roster.workers(present=True)
             gone = [worker for worker, why in watch.gone(present) if self._roster.dismiss(worker, why)]
@@ -107,12 +120,19 @@ class Together:
                     raise Busy(self._why_busy(others))
             if others:
                 self._clock.sleep(self._pace.rest_s)
-        self._number = number
+        self._number = joined
         self._heart = Heartbeat(
-            self._roster, Watch(self._clock, self._pace.gone_after_s), number, self._pace.beat_s
+            self._roster, Watch(self._clock, self._pace.gone_after_s), joined, self._pace.beat_s
         )
         if not self._alone:
-            self._watcher.on_note(f"this is worker {number} of the study")
+            self._watcher.on_note(f"this is worker {joined} of the study")
+
+    def _why_apart(self, theirs: Hardware) -> str:
+        return (
+            f"study {self._store.name!r} is measured on {theirs}, and this host has {self._hardware} "
+            f"({', '.join(theirs.differences(self._hardware))} differ): figures of unlike hardware cannot be "
+            "ranked against each other. Run it on a host of that kind, or give the study file another `name:`"
+        )
 
     def _why_busy(self, others: Sequence[Worker]) -> str:
         remedy = (
@@ -141,6 +161,11 @@ class Together:
     @property
     def number(self) -> int:
         return self._number
+
+    @property
+    def place(self) -> Place | None:
+        worker = f"worker {self._number} on {self._host}"
+        return Place(worker=worker, device=self._device, hardware=self._hardware)
 
     def lead(self) -> bool:
         present = {worker.number for worker in self._present()}

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import platform
 
 from tuner.clock import Clock
+from tuner.model import Hardware
 from tuner.storage import Claims, Roster, StudyStore, Tables
 from tuner.study import Pace, Together, Watcher
-from tuner.wiring.host_facts import host_facts
+from tuner.wiring.place import device_name
 
 
 def make_crew(
-    store: StudyStore, watcher: Watcher, clock: Clock, *, worker: bool, pace: Pace | None = None
+    store: StudyStore,
+    watcher: Watcher,
+    clock: Clock,
+    *,
+    hardware: Hardware,
+    devices: tuple[str, ...],
+    worker: bool,
+    pace: Pace | None = None,
 ) -> Together:
     """To be entered. Without `worker` it shares the study with nobody. Raises StorageUnavailable."""
     tables = Tables(store.storage, store.study._study_id, store.url)
@@ -23,7 +30,8 @@ def make_crew(
         watcher,
         clock,
         host=platform.node(),
-        hardware=json.dumps(host_facts(engine=False), sort_keys=True),
+        hardware=hardware,
+        device=device_name(devices),
         alone=not worker,
         pace=pace or Pace(),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tuner.clock import Clock, SystemClock
 from tuner.config import StudyFile, load_study
+from tuner.devices import DeviceLocks
 from tuner.errors import UserError
 from tuner.measure import supported
 from tuner.model import QUALITY, Objective, split_figure
@@ -35,6 +36,7 @@ from tuner.wiring.launching import remove_containers_left
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import find_calibration, subject_key
 from tuner.wiring.parts import Model, find_model
+from tuner.wiring.place import LockedWorkbench, find_devices, find_hardware
 from tuner.wiring.workbench import StudyWorkbench
 
 
@@ -86,8 +88,23 @@ class PreparedStudy:
                 watcher.on_note(f"removed what a killed tuner had left in the engine: {', '.join(left)}")
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
             calibrations = self._calibrations(model, watcher)
-            with closing(workbench), make_crew(store, watcher, clock, worker=worker) as crew:
-                bench = attendance.over(workbench, store)
+            devices = find_devices(self.study)
+            holder = f"study {self.name!r} in {self.locations.state_dir}"
+            with (
+                closing(workbench),
+                DeviceLocks(devices, holder) as locks,
+                make_crew(
+                    store,
+                    watcher,
+                    clock,
+                    hardware=find_hardware(self.study),
+                    devices=devices,
+                    worker=worker,
+                ) as crew,
+            ):
+                bench = LockedWorkbench(attendance.over(workbench, store), locks)
+                if worker:
+                    locks.take()  # before it is given a trial that it could not measure
                 run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock, crew)
                 return attendance.ended(run.run(), store)
 

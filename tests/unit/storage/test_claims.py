@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from tests.fakes.scripted_workbench import ScriptedClock
-from tuner.model import Reason, TrialConfig
+from tuner.model import Hardware, Reason, TrialConfig
 from tuner.storage import Claims, Roster, Tables, TrialRecord, open_storage
 from tuner.trial import TrialState
 
@@ -19,7 +19,9 @@ def tables(tmp_path: Path) -> Tables:
     storage = open_storage(url, from_argument=False)
     study = optuna.create_study(storage=storage, study_name="here")
     tables = Tables(storage, study._study_id, url)
-    Roster(tables, ScriptedClock()).join(host="here", hardware="{}", alone=False)
+    Roster(tables, ScriptedClock()).join(
+        host="here", hardware=Hardware(cpu="EPYC", cores=8), alone=False, begun=False
+    )
     return tables
 
 

@@ -12,6 +12,7 @@ import optuna
 import pytest
 
 from tests.fakes.scripted_workbench import ScriptedClock
+from tuner.model import Hardware
 from tuner.owner import this_process
 from tuner.storage import Heartbeat, Roster, Tables, Watch, Worker, delete_study, has_ended, open_storage
 from tuner.storage import roster as roster_module
@@ -30,11 +31,25 @@ def roster(tables: Tables) -> Roster:
     return Roster(tables, ScriptedClock())
 
 
-def _join(roster: Roster, monkeypatch: pytest.MonkeyPatch, pid: int, *, alone: bool = False) -> int | None:
+ONE = Hardware(cpu="EPYC", cores=8, gpus=("H100, 81559 MiB",), driver="580.95.05")
+OTHER = replace(ONE, gpus=("RTX 5090, 32607 MiB",))
+
+
+def _join(
+    roster: Roster,
+    monkeypatch: pytest.MonkeyPatch,
+    pid: int,
+    *,
+    alone: bool = False,
+    hardware: Hardware = ONE,
+    begun: bool = True,
+) -> int | None:
     """As a process of another host would."""
     elsewhere = replace(this_process(), boot_id="0" * 8 + "-" + "0" * 27, pid=pid)
     monkeypatch.setattr(roster_module, "this_process", lambda: elsewhere)
-    return roster.join(host=f"host-{pid}", hardware="{}", alone=alone)
+    joined = roster.join(host=f"host-{pid}", hardware=hardware, alone=alone, begun=begun)
+    assert not isinstance(joined, Hardware)
+    return joined
 
 
 def test_numbers_are_never_given_twice(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +68,22 @@ def test_who_wants_to_be_alone_is(roster: Roster, monkeypatch: pytest.MonkeyPatc
     roster.leave(0, "done")
     assert _join(roster, monkeypatch, 2, alone=True) == 1
     assert _join(roster, monkeypatch, 3) is None
+
+
+def test_another_hardware_is_told_apart_once_something_was_measured(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _join(roster, monkeypatch, 1, begun=False) == 0
+    assert roster.join(host="b", hardware=OTHER, alone=False, begun=False) == 0  # our own process again
+    elsewhere = replace(this_process(), pid=2)
+    monkeypatch.setattr(roster_module, "this_process", lambda: elsewhere)
+    assert roster.join(host="b", hardware=OTHER, alone=False, begun=False) == ONE
+    roster.leave(0, "nothing measured")
+    assert roster.join(host="b", hardware=OTHER, alone=False, begun=False) == 1
+    roster.leave(1, "done")
+    elsewhere = replace(this_process(), pid=3)
+    assert roster.join(host="a", hardware=ONE, alone=False, begun=True) == OTHER
+    assert [worker.number for worker in roster.workers()] == [0, 1]
 
 
 def test_the_lead_passes_only_from_who_is_gone(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +183,7 @@ def _worker(number: int) -> Worker:
         owner="",
         namespace="",
         host="there",
-        hardware="{}",
+        hardware=None,
         beats=0,
         seen="",
         joined="",

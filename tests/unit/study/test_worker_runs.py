@@ -39,9 +39,15 @@ def file(tmp_path: Path, tiny_model: Path) -> Path:
     return path
 
 
-def _start(file: Path, *words: str) -> subprocess.Popen[bytes]:
+def _start(file: Path, *words: str, host: str = "host") -> subprocess.Popen[bytes]:
+    """What is locked on one `host` is free on another."""
     command = [sys.executable, "-m", "tuner", "study", "run", str(file), *words]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    locks = str(file.parent / f"locks-of-{host}")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "TUNER_DEVICE_LOCKS": locks,
+    }
     state = ["--state", str(file.parent / "state")]
     return subprocess.Popen(
         [*command, *state], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -56,7 +62,7 @@ def _records(file: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, o
 
 
 def test_two_workers_share_a_study_in_one_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    workers = [_start(file, "--worker"), _start(file, "--worker")]
+    workers = [_start(file, "--worker", host="a"), _start(file, "--worker", host="b")]
     told = [" ".join(worker.communicate(timeout=240)[1].decode().split()) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], told
     assert all("this is worker" in text for text in told)
@@ -88,6 +94,49 @@ def test_a_run_without_the_option_shares_with_nobody(file: Path, first: list[str
         going.send_signal(signal.SIGINT)
         going.communicate(timeout=60)
     assert going.returncode == 130
+
+
+def test_two_studies_never_measure_on_one_device(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    going = _start(file)
+    try:
+        deadline_s = time.monotonic() + 60
+        while launches(file.parent / "llama-server") < 1:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        other = file.parent / "other.yaml"
+        other.write_text(file.read_text().replace("name: shared", "name: other"))
+        late = _start(other)
+        _, told = late.communicate(timeout=60)
+        words = " ".join(told.decode().split())
+        assert late.returncode == 3, words
+        assert (
+            f"is being measured on by study 'shared' in {file.parent / 'state'} (process {going.pid})"
+            in words
+        )
+        assert launches(file.parent / "llama-server") >= 1
+    finally:
+        going.kill()
+        going.communicate(timeout=60)
+    # A killed holder holds nothing.
+    done = _start(other, "--trials", "1")
+    _, told = done.communicate(timeout=120)
+    assert done.returncode == 0, told.decode()
+
+
+def test_a_second_worker_on_one_device_is_refused(file: Path) -> None:
+    going = _start(file, "--worker")
+    try:
+        deadline_s = time.monotonic() + 60
+        while launches(file.parent / "llama-server") < 1:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        late = _start(file, "--worker")
+        _, told = late.communicate(timeout=60)
+        assert late.returncode == 3
+        assert b"two at a time would spoil both figures" in told
+    finally:
+        going.kill()
+        going.communicate(timeout=60)
 
 
 def test_the_folder_s_lock_is_shared_by_workers_only(tmp_path: Path) -> None:

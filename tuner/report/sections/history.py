@@ -64,7 +64,7 @@ def _parts(material: Material) -> Iterator[Part]:
         ),
         draw=lambda canvas, layout: _draw(canvas, layout, material, course),
     )
-    drifts = study.store.drifts()
+    drifts = [window for window in study.store.drifts() if window.is_drift]
     if drifts:
         yield Text(
             "The host drifted: "
@@ -149,7 +149,7 @@ def _draw(canvas: Canvas, layout: Layout, material: Material, course: _Course) -
     axes = canvas.subplots()
     if course.level:
         axes.axhspan(min(course.level), max(course.level), color=BASELINE, alpha=0.22, linewidth=0)
-    for window in material.study.store.drifts():
+    for window in (w for w in material.study.store.drifts() if w.is_drift):
         axes.axvspan(window.first - 0.5, window.last + 0.5, color=OTHER, alpha=0.15, linewidth=0)
     _points(axes, course.trusted, "o", WINNER, "meets the constraints")
     _points(axes, course.doubtful, "s", OTHER, "not trusted", hollow=True)

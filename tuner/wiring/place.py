@@ -1,0 +1,92 @@
+"""What a study's servers have of this host."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import pynvml
+
+from tuner.build import cpu_model
+from tuner.config import StudyFile
+from tuner.devices import DeviceLocks
+from tuner.model import Hardware, Score, TrialConfig
+from tuner.probe import Gpu, GpuDriver, find_gpus, seen_gpus
+from tuner.probe.nvml import Nvml
+from tuner.study import Workbench
+from tuner.trial import Outcome
+from tuner.trial.runner import ProgressSink
+from tuner.wiring.attendance import uses_gpus, visible_gpus
+
+
+def servers_gpus(
+    study: StudyFile, environment: Mapping[str, str], driver: GpuDriver | str
+) -> tuple[Gpu, ...]:
+    """The GPUs that this study's servers may use; none without a driver, or for a study of the CPU."""
+    if isinstance(driver, str) or not uses_gpus(study):
+        return ()
+    return seen_gpus(visible_gpus(study, environment), driver)
+
+
+def find_hardware(
+    study: StudyFile, environment: Mapping[str, str] | None = None, nvml: Nvml = pynvml
+) -> Hardware:
+    """The fingerprint by which figures of two hosts can be compared."""
+    driver = find_gpus(nvml)
+    gpus = servers_gpus(study, os.environ if environment is None else environment, driver)
+    return Hardware(
+        cpu=cpu_model(),
+        cores=len(os.sched_getaffinity(0)),
+        gpus=tuple(f"{gpu.name}, {gpu.vram_bytes >> 20} MiB" for gpu in gpus),
+        driver="" if isinstance(driver, str) or not gpus else driver.version,
+    )
+
+
+def find_devices(
+    study: StudyFile, environment: Mapping[str, str] | None = None, nvml: Nvml = pynvml
+) -> tuple[str, ...]:
+    """What only one tuner may measure on at a time: the GPUs by UUID, or `cpu`."""
+    gpus = servers_gpus(study, os.environ if environment is None else environment, find_gpus(nvml))
+    return tuple(gpu.uuid for gpu in gpus) or ("cpu",)
+
+
+def device_name(devices: tuple[str, ...]) -> str:
+    """What a host that drifts is known by."""
+    return ",".join(sorted(devices)) if devices != ("cpu",) else f"cpu of {platform.node()}"
+
+
+class LockedWorkbench:
+    """Takes the devices before the first measurement of a run, for all of it: a run with nothing to do needs
+    none, and one that is between two trials builds, on the same processors."""
+
+    def __init__(self, workbench: Workbench, locks: DeviceLocks) -> None:
+        self._workbench = workbench
+        self._locks = locks
+
+    def identify(self, config: TrialConfig) -> str:
+        return self._workbench.identify(config)
+
+    def run(
+        self,
+        config: TrialConfig,
+        folder: Path,
+        *,
+        seed: int,
+        baseline: Score | None,
+        on_progress: ProgressSink,
+        as_deployed: bool = False,
+    ) -> Outcome:
+        self._locks.take()
+        return self._workbench.run(
+            config,
+            folder,
+            seed=seed,
+            baseline=baseline,
+            on_progress=on_progress,
+            as_deployed=as_deployed,
+        )
+
+    def versions(self) -> Mapping[str, str]:
+        return self._workbench.versions()
