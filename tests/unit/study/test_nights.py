@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.fakes import install_fake, launches
@@ -234,3 +235,34 @@ def test_under_nohup_a_closed_terminal_changes_nothing(slow: StudyCase) -> None:
     assert run.poll() is None
     run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=20) == 130
+
+
+def test_an_after_that_is_interrupted_is_owed(tmp_path: Path, tiny_model: Path) -> None:
+    case = StudyCase(tmp_path, tiny_model)
+    hanging = "after: [[sh, -c, echo start >> calls; exec sleep 4321]]\nname: case"
+    case.write({"name: case": hanging}, trials=1)
+    run = case.start()
+    wait_until(lambda: _calls(case) == ["start"], run, within_s=60)
+    run.send_signal(signal.SIGTERM)
+    _, told = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert b"`tuner study after case` runs the rest" in told
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "4321"]]
+    ledger = case.state / "studies" / "case" / "before.json"
+    ledger.write_text(ledger.read_text().replace("; exec sleep 4321", ""))
+    assert case.tuner("study", "after", "case") == 0
+    assert _calls(case) == ["start", "start"]
+    assert not ledger.exists()
+
+
+def test_a_before_that_is_interrupted_is_followed_by_after(tmp_path: Path, tiny_model: Path) -> None:
+    case = StudyCase(tmp_path, tiny_model)
+    case.write({"name: case": _ERRANDS.replace("echo stop >> calls", "echo stop >> calls; exec sleep 4322")})
+    run = case.start()
+    wait_until(lambda: _calls(case) == ["stop"], run)
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert _calls(case) == ["stop", "start"]
+    assert launches(case.server) == 0
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "4322"]]
