@@ -1,4 +1,4 @@
-"""`tuner study status NAME --watch`: a run in another terminal, from its heartbeat."""
+"""`tuner study status NAME --watch`: runs in other terminals, from their heartbeats."""
 
 from __future__ import annotations
 
@@ -20,24 +20,28 @@ from tuner.units import format_duration
 
 _LOOK_EVERY_S: Final = 1.0
 
+Look = list[tuple[Pulse, bool]]
+"""Runs, and whether each still works."""
+
 
 def watch_study(name: str, locations: wiring.Locations, *, as_json: bool) -> None:
-    """Return when no run of the study works any more. Raises NameUnknown.
+    """Return when no run of the study works on this host any more. Raises NameUnknown.
 
-    Only the heartbeat is read, so that watching costs neither the measurement nor the database anything.
+    Only heartbeats are read, so that watching costs neither the measurement nor the database anything.
     """
-    if wiring.study_pulse(name, locations) is None:
+    if not wiring.study_pulses(name, locations):
         note(f"no run of study {name} was seen on this host")
     elif as_json or not out.is_terminal:
         _print_changes(name, locations, as_json=as_json)
     else:
         with Live(console=out, auto_refresh=False, transient=True) as live:
-            for pulse, alive in _looks(name, locations):
-                live.update(Text(clean(pulse_line(pulse, alive=alive))), refresh=True)
-        print_line(pulse_line(pulse, alive=False))
+            for look in _looks(name, locations):
+                live.update(Text("\n".join(clean(pulse_line(*seen)) for seen in look)), refresh=True)
+        for seen in look:
+            print_line(pulse_line(*seen))
 
 
-def pulse_line(pulse: Pulse, *, alive: bool) -> str:
+def pulse_line(pulse: Pulse, alive: bool) -> str:
     """What a run does, or how it ended, in one line."""
     if pulse.has_ended:
         return f"{pulse.study}: {pulse.state} at {pulse.time}. {pulse.ended_because}"
@@ -57,25 +61,32 @@ def pulse_line(pulse: Pulse, *, alive: bool) -> str:
     return " · ".join(parts)
 
 
-def _looks(name: str, locations: wiring.Locations) -> Iterator[tuple[Pulse, bool]]:
-    """The heartbeat once a second, until the run has ended or is gone."""
-    while (pulse := wiring.study_pulse(name, locations)) is not None:
-        alive = pulse.is_alive(datetime.now(UTC))
-        yield pulse, alive
-        if not alive:
+def _looks(name: str, locations: wiring.Locations) -> Iterator[Look]:
+    """Once a second the runs that work, until none does; then those of that moment, or of the last run."""
+    shown: set[str] = set()
+    while pulses := wiring.study_pulses(name, locations):
+        now = datetime.now(UTC)
+        look = [(pulse, pulse.is_alive(now)) for pulse in pulses]
+        shown |= {pulse.owner for pulse, alive in look if alive}
+        seen = [(pulse, alive) for pulse, alive in look if pulse.owner in shown] or look[:1]
+        yield seen
+        if not any(alive for _, alive in seen):
             return
         time.sleep(_LOOK_EVERY_S)
 
 
 def _print_changes(name: str, locations: wiring.Locations, *, as_json: bool) -> None:
-    """A line for each change; that time passes is none."""
-    before = None
-    for pulse, alive in _looks(name, locations):
-        what = replace(pulse, time="", remaining_s=None), alive
-        if what != before:
-            line = (
-                json.dumps({**asdict(pulse), "alive": alive}) if as_json else pulse_line(pulse, alive=alive)
-            )
-            sys.stdout.write(f"{line if as_json else clean(line)}\n")
-            sys.stdout.flush()
-        before = what
+    """A line for each change of each run; that time passes is none."""
+    before: dict[str, tuple[Pulse, bool]] = {}
+    for look in _looks(name, locations):
+        for pulse, alive in look:
+            what = replace(pulse, time="", remaining_s=None), alive
+            if what != before.get(pulse.owner):
+                line = (
+                    json.dumps({**asdict(pulse), "alive": alive})
+                    if as_json
+                    else clean(pulse_line(pulse, alive))
+                )
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
+            before[pulse.owner] = what

@@ -95,6 +95,7 @@ class History:
             assert record.number is not None  # noqa: S101  trials have numbers
             self._store.excuse(record.number)
             self.trials = list(mark_excused(self.trials, {record.number}))
+            self.tried.discard(record.config.key)
             if self._known.get(record.identity) is not None:
                 del self._known[record.identity]
             params = self._store.params(record.number)

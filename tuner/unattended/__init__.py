@@ -3,7 +3,7 @@
 from tuner.unattended.attended import Attended
 from tuner.unattended.errands import Errands
 from tuner.unattended.notices import Channels, Notice, Notifier
-from tuner.unattended.pulse import DONE, FAILED, INTERRUPTED, Heart, Pulse, read_pulse
+from tuner.unattended.pulse import DONE, FAILED, INTERRUPTED, Heart, Pulse, read_pulses
 from tuner.unattended.trial_log import TrialLog
 from tuner.unattended.unit import MARK, Service, environment_text, unit_text
 
@@ -22,6 +22,6 @@ __all__ = [
     "Service",
     "TrialLog",
     "environment_text",
-    "read_pulse",
+    "read_pulses",
     "unit_text",
 ]

@@ -33,6 +33,7 @@ class Attended:
     def on_record(self, record: TrialRecord) -> None:
         with suppress(OSError):
             self._watcher.on_record(record)
-        self._log.record(record)
+        if self._heart.is_first:  # of several workers on a host, each hears of every trial
+            self._log.record(record)
         if not record.measured and record.reused_from is None:
             self._heart.failed_at(f"{record.label}: {record.message or record.state.value}")

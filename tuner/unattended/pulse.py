@@ -14,13 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from tuner.errors import HostError
+from tuner.locking import FileLock, try_lock
 from tuner.owner import Owner, this_process
 from tuner.study import Snapshot
 
-FILE: Final = "heartbeat.json"
+_NAME: Final = "heartbeat"
 EVERY_S: Final = 5.0
 STALE_S: Final = 60.0
 """Of a run on another host, whose process cannot be asked for."""
+_MOST_RUNS: Final = 1000
 _VERSION: Final = 1
 
 STARTING, DONE, INTERRUPTED, FAILED = "starting", "done", "interrupted", "failed"
@@ -67,10 +70,15 @@ class Pulse:
             return False
 
 
-def read_pulse(study_folder: Path) -> Pulse | None:
-    """None when no run of this study has beaten here, or another tuner's version did."""
+def read_pulses(study_folder: Path) -> tuple[Pulse, ...]:
+    """Of every run of this study that has beaten here, `heartbeat.json` first; none of another version."""
+    files = sorted(study_folder.glob(f"{_NAME}*.json"), key=lambda path: (len(path.name), path.name))
+    return tuple(pulse for file in files if (pulse := _read(file)) is not None)
+
+
+def _read(file: Path) -> Pulse | None:
     try:
-        told = json.loads((study_folder / FILE).read_text(encoding="utf-8"))
+        told = json.loads(file.read_text(encoding="utf-8"))
         if told.pop("version") != _VERSION:
             return None
         return Pulse(**told)
@@ -79,10 +87,15 @@ def read_pulse(study_folder: Path) -> Pulse | None:
 
 
 class Heart:
-    """Beats while a `with` block lasts, from a thread of its own: the run never waits for the disk."""
+    """Beats while a `with` block lasts, from a thread of its own: the run never waits for the disk.
+
+    The first run on a host has `heartbeat.json`; workers beside it have `heartbeat-2.json` and so on.
+    """
 
     def __init__(self, study_folder: Path, study: str, timestamp: Callable[[], str]) -> None:
-        self._path = study_folder / FILE
+        self._folder = study_folder
+        self._path = study_folder / f"{_NAME}.json"
+        self._place: FileLock | None = None
         self._timestamp = timestamp
         self._pulse = Pulse(
             study=study, time=timestamp(), pid=os.getpid(), host=platform.node(), owner=str(this_process())
@@ -93,6 +106,7 @@ class Heart:
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heart:
+        self._take_place()
         self._beat()
         self._thread.start()
         return self
@@ -104,6 +118,13 @@ class Heart:
         self._changed.set()
         self._thread.join()
         self._beat()
+        if self._place is not None:
+            self._place.release()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no other run of this study was on this host when this one began."""
+        return self._path.name == f"{_NAME}.json"
 
     def works_on(self, snapshot: Snapshot) -> None:
         """Where the run is; cheap."""
@@ -143,6 +164,16 @@ class Heart:
         with self._lock:
             return self._pulse
 
+    def _take_place(self) -> None:
+        """A file that no living run writes. A folder that cannot be written has no heartbeat at all."""
+        with suppress(HostError):
+            for number in range(1, _MOST_RUNS):
+                name = _NAME if number == 1 else f"{_NAME}-{number}"
+                self._place = try_lock(self._folder / f"{name}.lock") if self._folder.is_dir() else None
+                if self._place is not None:
+                    self._path = self._folder / f"{name}.json"
+                    return
+
     def _beat_on(self) -> None:
         while not self._stopped.is_set():
             self._changed.wait(EVERY_S)
@@ -152,7 +183,7 @@ class Heart:
     def _beat(self) -> None:
         """Whole or not at all. A full disk is the run's trouble, and not the heartbeat's."""
         told = replace(self.pulse, time=self._timestamp())
-        fresh = self._path.with_name(f".{FILE}.new")
+        fresh = self._path.with_name(f".{self._path.name}.new")
         with suppress(OSError):
             fresh.write_text(json.dumps({"version": _VERSION, **asdict(told)}, indent=1) + "\n")
             fresh.replace(self._path)

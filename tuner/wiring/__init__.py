@@ -1,7 +1,7 @@
 """The composition root: the only place that names concrete classes."""
 
 from tuner.unattended import unit_text
-from tuner.wiring.attendance import pay_after, study_pulse
+from tuner.wiring.attendance import pay_after, study_pulses
 from tuner.wiring.bench import BenchPlan, BenchResult, bench_binary, bench_server, bench_trial
 from tuner.wiring.calibrate import CalibrationResult, calibrate, launches_to_find
 from tuner.wiring.compare import compare
@@ -53,7 +53,7 @@ __all__ = [
     "pay_after",
     "prepare_study",
     "server_arguments",
-    "study_pulse",
+    "study_pulses",
     "study_records",
     "study_status",
     "study_summary",

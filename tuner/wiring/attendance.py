@@ -33,7 +33,7 @@ from tuner.unattended import (
     Notifier,
     Pulse,
     TrialLog,
-    read_pulse,
+    read_pulses,
 )
 from tuner.wiring.locations import Locations
 from tuner.wiring.room import Room
@@ -200,9 +200,9 @@ class _ReadyWorkbench:
         return self._workbench.versions()
 
 
-def study_pulse(name: str, locations: Locations) -> Pulse | None:
-    """The heartbeat of the study's last run on this host; None: there was none. Raises NameUnknown."""
-    return read_pulse(_folder(name, locations))
+def study_pulses(name: str, locations: Locations) -> tuple[Pulse, ...]:
+    """The heartbeats of the study's runs on this host, ended ones among them. Raises NameUnknown."""
+    return read_pulses(_folder(name, locations))
 
 
 def pay_after(name: str, locations: Locations, say: Callable[[str], None]) -> int:

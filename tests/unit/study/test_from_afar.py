@@ -53,7 +53,7 @@ def test_a_run_is_seen_while_it_lasts_and_told_when_it_ends(tmp_path: Path, tiny
     assert seen[-1]["state"] == "done"
     assert {"measuring", "launching"} & {line["state"] for line in seen}
     out, _ = plain.communicate(timeout=20)
-    assert "case: baseline default" in out
+    assert "case: trial 0 " in out or "case: baseline default" in out
     assert "Study case: 2 trials" in out, "the view ends with the status"
 
     ended = pulse(case)

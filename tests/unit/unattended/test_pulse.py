@@ -17,7 +17,7 @@ import pytest
 from tuner.study import Snapshot
 from tuner.trial import TrialState
 from tuner.trial.runner import Progress
-from tuner.unattended import DONE, Heart, Pulse, read_pulse
+from tuner.unattended import DONE, Heart, Pulse, read_pulses
 
 
 def snapshot(label: str, state: TrialState = TrialState.MEASURING, done: int = 3) -> Snapshot:
@@ -31,6 +31,11 @@ def snapshot(label: str, state: TrialState = TrialState.MEASURING, done: int = 3
         remaining_s=60.0,
         remaining_s_is_estimate=True,
     )
+
+
+def read_pulse(folder: Path) -> Pulse | None:
+    found = read_pulses(folder)
+    return found[0] if found else None
 
 
 def now() -> str:
@@ -63,7 +68,7 @@ def test_a_change_is_written_at_once_and_the_end_is_last(tmp_path: Path) -> None
     assert last is not None
     assert (last.state, last.ended_because, last.done) == ("done", "its 20 trials are done", 20)
     assert not last.is_alive(datetime.now(UTC))
-    assert [path.name for path in tmp_path.iterdir()] == ["heartbeat.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"heartbeat.json", "heartbeat.lock"}
 
 
 def test_it_beats_every_few_seconds_without_a_change(tmp_path: Path) -> None:
@@ -110,3 +115,16 @@ def test_the_file_has_what_is_promised(tmp_path: Path) -> None:
         told = json.loads((tmp_path / "heartbeat.json").read_text())
     fields = asdict(Pulse(study="", time="", pid=0, host="", owner=""))
     assert set(told) == {"version", *fields}
+
+
+def test_workers_on_one_host_beat_each_in_a_file_of_its_own(tmp_path: Path) -> None:
+    first, second, third = (Heart(tmp_path, "s", now) for _ in range(3))
+    with first, second:
+        assert (first.is_first, second.is_first) == (True, False)
+        first.works_on(snapshot("trial 1"))
+        second.works_on(snapshot("trial 2"))
+        wait_for(lambda: {pulse.trial for pulse in read_pulses(tmp_path)} == {"trial 1", "trial 2"})
+    with third:
+        assert third.is_first, "the place of one that is gone is free"
+        assert len(read_pulses(tmp_path)) == 2
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".lock"}
