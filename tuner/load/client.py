@@ -104,7 +104,9 @@ class Client:
             except TimeoutError:
                 return self._ended(sent_s, End.TIMEOUT, "the connection was not accepted in time")
             except OSError as error:
-                return self._unconnected(sent_s, error)
+                ended = self._unconnected(sent_s, error)
+                await asyncio.sleep(0)  # a refusal comes at once, and the others must have their turn
+                return ended
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             recorder = _Recorder(connection, sent_s, self._limits, self._buffer, self._now, loop)
             rest = request[recorder.send(request) :]
