@@ -54,6 +54,8 @@ class Stage:
         body = conversation.request(turn)
         prompt_tokens = conversation.prompt_tokens
         exchange = await self.client.exchange(body)
+        if self.stopped:  # by another request, while this one was under way
+            raise _GivenUp
         self.ended.append(
             Ended(
                 request=conversation.turns[turn],
