@@ -41,6 +41,10 @@ def run_study(
         bool,
         typer.Option("--worker", help="Work on the study beside others, here or on other hosts."),
     ] = False,
+    gpus: Annotated[
+        str | None,
+        typer.Option("--gpus", metavar="all|0,1", help="Start a worker for each of these GPUs."),
+    ] = None,
     state: StateOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -53,21 +57,36 @@ def run_study(
     prepared = wiring.prepare_study(
         file, locations, trials=trials, hours=hours, until=until, share_gpu=share_gpu
     )
-    with make_watcher(prepared.objectives) as watcher:
-        result = prepared.run(watcher, worker=worker)
+    if gpus is None:
+        ended = _run_here(prepared, worker=worker, as_json=as_json)
+    else:
+        options = (("--trials", trials), ("--hours", hours), ("--until", until))
+        words = [word for name, value in options if value is not None for word in (name, str(value))]
+        words += ["--share-gpu"] if share_gpu else []
+        codes = wiring.run_on_gpus(gpus, prepared.study, file, words, locations, note)
+        if 0 not in codes.values():
+            raise typer.Exit(max(codes.values()))
+        ended = {"workers": codes}
     summary = wiring.study_summary(prepared.name, locations)
     if as_json:
-        print_json(
-            {**summary_json(summary), "new_trials": result.new_trials, "ended_because": result.ended_because}
-        )
+        print_json({**summary_json(summary), **ended})
     else:
-        if result.new_trials == 0 and not result.confirmed_now and not result.cut_off:
-            note(f"Nothing left to do: {result.ended_because}. Raise it with --trials, --hours or --until.")
-        else:
-            note(f"{result.new_trials} new trials; stopped because {result.ended_because}.")
         print_summary(summary)
     if summary.best is None and not summary.front:
         raise typer.Exit(1)
+
+
+def _run_here(prepared: wiring.PreparedStudy, *, worker: bool, as_json: bool) -> dict[str, object]:
+    """A run in this process; what `--json` says of it."""
+    with make_watcher(prepared.objectives) as watcher:
+        result = prepared.run(watcher, worker=worker)
+    if as_json:
+        return {"new_trials": result.new_trials, "ended_because": result.ended_because}
+    if result.new_trials == 0 and not result.confirmed_now and not result.cut_off:
+        note(f"Nothing left to do: {result.ended_because}. Raise it with --trials, --hours or --until.")
+    else:
+        note(f"{result.new_trials} new trials; stopped because {result.ended_because}.")
+    return {}
 
 
 def run_after(

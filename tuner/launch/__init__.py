@@ -13,6 +13,7 @@ from tuner.launch.command import (
 from tuner.launch.container import ContainerEngine, ContainerLauncher, ContainerLimits, remove_leftovers
 from tuner.launch.failures import Failure, Phase, classify_exit, find_notes, find_spoiling
 from tuner.launch.log import read_log
+from tuner.launch.port import PORTS_VARIABLE
 from tuner.launch.process_server import ProcessLauncher
 from tuner.launch.server import LaunchedServer
 from tuner.launch.syntax import check_syntax
@@ -21,6 +22,7 @@ from tuner.launch.translation import RENAMES, Translation, translate
 __all__ = [
     "HARNESS_ONLY",
     "OWNED",
+    "PORTS_VARIABLE",
     "RENAMES",
     "Argument",
     "ArgumentTable",

@@ -9,6 +9,7 @@ from tuner.wiring.comparison import CompareWatcher, ComparisonResult, FigureAnsw
 from tuner.wiring.contenders import CommonGround
 from tuner.wiring.export import export_study
 from tuner.wiring.flags import FlagQuestion, examine_source_flags
+from tuner.wiring.gpus import run_on_gpus
 from tuner.wiring.locations import Locations
 from tuner.wiring.reading import all_studies, delete_study, study_records, study_status, study_summary
 from tuner.wiring.service import describe_service, install_service
@@ -52,6 +53,7 @@ __all__ = [
     "parse_side",
     "pay_after",
     "prepare_study",
+    "run_on_gpus",
     "server_arguments",
     "study_pulses",
     "study_records",
