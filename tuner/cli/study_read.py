@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -14,11 +16,12 @@ from tuner.cli.console import clean, note, print_json, print_line, print_table
 from tuner.cli.options import JsonOption, StateOption, StorageOption
 from tuner.cli.quality import MEAN, mean_text, rejection_lines
 from tuner.cli.summary import describe_config, print_summary, record_json, summary_json
-from tuner.cli.watch import watch_study
+from tuner.cli.watch import pulse_line, watch_study
 from tuner.errors import UserError
 from tuner.model import Objective
 from tuner.storage import TrialRecord
 from tuner.study import Status, objective_text, outcome_sentence, rejected
+from tuner.unattended import read_pulses
 from tuner.units import format_duration
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", show_default=False)]
@@ -55,10 +58,12 @@ def status(
         sys.stdout.write(report.file_text)
         return
     summary = wiring.study_summary(name, locations)
+    runs = [pulse for pulse in read_pulses(folder) if pulse.is_alive(datetime.now(UTC))]
     if as_json:
         print_json(
             {
                 "study": report.name,
+                "runs": [asdict(pulse) for pulse in runs],
                 "trials": report.counts,
                 "charged": report.charged,
                 "running": report.running,
@@ -76,6 +81,8 @@ def status(
         )
         return
     print_line(f"Study {report.name}: {report.charged} trials, {report.running} running, in {folder}")
+    for pulse in runs:
+        print_line(f"Now: {pulse_line(pulse, alive=True)}")
     if summary.baseline is not None:
         print_line(outcome_sentence(summary))
     print_table(("state", "trials"), [(label, str(number)) for label, number in report.counts.items()])
@@ -172,7 +179,7 @@ def delete(
         if not sys.stdin.isatty():
             raise UserError(f"say --yes to delete study {clean(name)!r} with all its raw samples")
         typer.confirm(f"Delete study {clean(name)!r} with all its raw samples?", abort=True)
-    wiring.delete_study(name, locations)
+    wiring.delete_study(name, locations, note)
     if as_json:
         print_json({"deleted": name})
     else:

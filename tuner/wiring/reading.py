@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tuner.model import Objective
 from tuner.storage import StudyFolder, StudyStore, StudySummary, TrialRecord, list_studies
 from tuner.storage import delete_study as delete_stored_study
 from tuner.study import Status, Summary, status_of, summarize
+from tuner.wiring.attendance import pay_after
 from tuner.wiring.locations import Locations
 
 
@@ -38,11 +40,15 @@ def all_studies(locations: Locations) -> tuple[StudySummary, ...]:
     return list_studies(locations.open_storage(), locations.storage_url)
 
 
-def delete_study(name: str, locations: Locations) -> None:
-    """Delete a study from storage and disk. Raises NameUnknown, and Busy while a run works on it."""
+def delete_study(name: str, locations: Locations, say: Callable[[str], None]) -> None:
+    """Delete a study from storage and disk; what `after` a killed run of it owes is run before.
+
+    Raises NameUnknown, and Busy while a run works on it.
+    """
     _open(name, locations)
     folder = StudyFolder(locations.state_dir, name)
     folder.create()
+    pay_after(name, locations, say)
     with folder.locked():
         delete_stored_study(locations.open_storage(), locations.storage_url, name)
         folder.remove()

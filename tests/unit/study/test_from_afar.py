@@ -46,13 +46,13 @@ def test_a_run_is_seen_while_it_lasts_and_told_when_it_ends(tmp_path: Path, tiny
     lines, plain = watching(case, "--json"), watching(case)
     _, told = run.communicate(timeout=120)
     assert run.returncode == 0, told.decode()
-    out, _ = lines.communicate(timeout=20)
+    out, _ = lines.communicate(timeout=60)
     seen = [json.loads(line) for line in out.splitlines()]
     assert len(seen) > 3
     assert (seen[0]["alive"], seen[-1]["alive"]) == (True, False)
     assert seen[-1]["state"] == "done"
     assert {"measuring", "launching"} & {line["state"] for line in seen}
-    out, _ = plain.communicate(timeout=20)
+    out, _ = plain.communicate(timeout=60)
     assert "case: trial 0 " in out or "case: baseline default" in out
     assert "Study case: 2 trials" in out, "the view ends with the status"
 
@@ -91,14 +91,18 @@ def test_a_kill_is_seen_for_what_it_is(
     case.write({"name: case": NOTIFY})
     run = case.start()
     wait_until(lambda: pulse(case)["state"] == "measuring", run)
+    assert case.tuner("study", "status", "case") == 0
+    assert "Now: case: baseline default measuring" in capsys.readouterr().out
     kill(run)
+    assert case.tuner("study", "status", "case", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == []
     assert case.tuner("study", "status", "case", "--watch", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["alive"], told["trial"]) == (False, "baseline default")
     run = case.start()
     wait_until(lambda: pulse(case)["pid"] == run.pid and pulse(case)["state"] == "measuring", run)
     run.send_signal(signal.SIGTERM)
-    run.communicate(timeout=20)
+    run.communicate(timeout=60)
     assert pulse(case)["state"] == "interrupted"
     time.sleep(0.1)
     assert not [path for path in (case.state / "studies" / "case").iterdir() if path.name.startswith(".")]
@@ -129,7 +133,7 @@ def test_on_a_terminal_the_view_is_redrawn_in_place(tmp_path: Path, tiny_model: 
         except OSError:  # EIO: nobody holds the other end any more
             break
     os.close(master)
-    assert seeing.wait(timeout=20) == 0
+    assert seeing.wait(timeout=60) == 0
     run.communicate(timeout=60)
     text = shown.decode()
     assert "\x1b[2K" in text, "lines are erased"

@@ -71,7 +71,7 @@ def test_a_second_signal_ends_what_does_not_end_by_itself_at_once(
     run.send_signal(number)
     wait_until(lambda: "cleaning up" in log.read_text(), run)
     run.send_signal(number)
-    run.communicate(timeout=5)
+    run.communicate(timeout=9)  # a server that is waited for has ten seconds
     assert run.returncode == 130
     assert case.servers() == []
     assert _temporary(case) == []
@@ -93,7 +93,7 @@ def test_after_runs_however_the_run_ends_and_again_only_after_another_before(slo
     interrupted = slow.start()
     wait_until(lambda: launches(slow.server) >= 1, interrupted)
     interrupted.send_signal(signal.SIGTERM)
-    interrupted.communicate(timeout=20)
+    interrupted.communicate(timeout=60)
     assert _calls(slow) == ["stop", "start"]
 
     killed = slow.start()
@@ -204,7 +204,7 @@ def test_a_terminal_that_is_closed_drops_the_trial_and_starts_production_again(s
     wait_until(lambda: launches(slow.server) >= 1, run)
     time.sleep(0.5)
     os.close(master)
-    assert run.wait(timeout=30) == 130
+    assert run.wait(timeout=60) == 130
     assert slow.servers() == []
     assert _calls(slow) == ["stop", "start"]
     told = json.loads((slow.state / "studies" / "case" / "heartbeat.json").read_text())
@@ -234,7 +234,7 @@ def test_under_nohup_a_closed_terminal_changes_nothing(slow: StudyCase) -> None:
     time.sleep(1)
     assert run.poll() is None
     run.send_signal(signal.SIGTERM)
-    assert run.wait(timeout=20) == 130
+    assert run.wait(timeout=60) == 130
 
 
 def test_an_after_that_is_interrupted_is_owed(tmp_path: Path, tiny_model: Path) -> None:
@@ -244,7 +244,7 @@ def test_an_after_that_is_interrupted_is_owed(tmp_path: Path, tiny_model: Path) 
     run = case.start()
     wait_until(lambda: _calls(case) == ["start"], run, within_s=60)
     run.send_signal(signal.SIGTERM)
-    _, told = run.communicate(timeout=20)
+    _, told = run.communicate(timeout=60)
     assert run.returncode == 130
     assert b"`tuner study after case` runs the rest" in told
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "4321"]]
@@ -261,8 +261,18 @@ def test_a_before_that_is_interrupted_is_followed_by_after(tmp_path: Path, tiny_
     run = case.start()
     wait_until(lambda: _calls(case) == ["stop"], run)
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=20)
+    run.communicate(timeout=60)
     assert run.returncode == 130
     assert _calls(case) == ["stop", "start"]
     assert launches(case.server) == 0
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "4322"]]
+
+
+def test_deleting_a_study_pays_what_a_killed_run_of_it_owes(slow: StudyCase) -> None:
+    slow.write({"name: case": _ERRANDS})
+    killed = slow.start()
+    wait_until(lambda: launches(slow.server) >= 1, killed)
+    kill(killed)
+    assert slow.tuner("study", "delete", "case", "--yes") == 0
+    assert _calls(slow) == ["stop", "start"]
+    assert not (slow.state / "studies" / "case").exists()
