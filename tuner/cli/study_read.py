@@ -67,6 +67,16 @@ def status(
                 "trials": report.counts,
                 "charged": report.charged,
                 "running": report.running,
+                "workers": [
+                    {
+                        "number": worker.number,
+                        "host": worker.host,
+                        "leads": worker.number == report.leader,
+                        "heard_of": worker.seen,
+                        "hardware": str(worker.hardware),
+                    }
+                    for worker in report.workers
+                ],
                 "reasons": report.reasons,
                 "anchors": report.anchors,
                 "drifts": report.drifts,
@@ -83,6 +93,9 @@ def status(
     print_line(f"Study {report.name}: {report.charged} trials, {report.running} running, in {folder}")
     for pulse in runs:
         print_line(f"Now: {pulse_line(pulse, alive=True)}")
+    for worker in report.workers:
+        leads = ", leads" if worker.number == report.leader else ""
+        print_line(f"At work: {worker.label}{leads}, last heard of at {worker.seen}")
     if summary.baseline is not None:
         print_line(outcome_sentence(summary))
     print_table(("state", "trials"), [(label, str(number)) for label, number in report.counts.items()])

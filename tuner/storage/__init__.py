@@ -26,7 +26,7 @@ from tuner.storage.record import (
     to_json,
 )
 from tuner.storage.retention import Retention
-from tuner.storage.roster import BEAT_S, GONE_AFTER_S, Roster, Watch, Worker, has_ended
+from tuner.storage.roster import BEAT_S, GONE_AFTER_S, Roster, Watch, Worker, has_ended, list_workers
 from tuner.storage.study_store import (
     ProofTerms,
     SourcePin,
@@ -69,6 +69,7 @@ __all__ = [
     "has_ended",
     "host_key",
     "list_studies",
+    "list_workers",
     "load_noise_floors",
     "loads",
     "mark_drifted",

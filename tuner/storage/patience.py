@@ -36,6 +36,7 @@ class Patience:
         """`wait_s`: after so long the operation's own error is raised."""
         self._wait_s = wait_s
         self._clock = clock or SystemClock()
+        self._gave_up = False
 
     def call(self, operation: Callable[[], T], *, repeated: Callable[[Exception], T] | None = None) -> T:
         """What `operation` returns, once the storage answers.
@@ -53,7 +54,9 @@ class Patience:
                     if attempts and repeated is not None:
                         return repeated(error)
                     raise
-                if spent_s + pause_s > self._wait_s:
+                if self._gave_up or spent_s + pause_s > self._wait_s:
+                    # What ends the run now (its trial, its time, its place) does not wait as long again.
+                    self._gave_up = True
                     raise
                 attempts += 1
                 if attempts == 3:  # a collision of two writers is over by then
@@ -61,9 +64,14 @@ class Patience:
                         "the study's storage does not answer: waiting up to %s for it",
                         format_duration(self._wait_s),
                     )
-                self._clock.sleep(pause_s)
+                try:
+                    self._clock.sleep(pause_s)
+                except KeyboardInterrupt:
+                    self._gave_up = True
+                    raise
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
+                self._gave_up = False
                 if attempts >= 3:
                     logger.warning("the study's storage answers again")
                 return result

@@ -11,11 +11,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, inspect, select, update
 
 from tuner.clock import Clock
 from tuner.model import Hardware
 from tuner.owner import LABEL_NAMESPACE, LABEL_OWNER, Owner, is_left_over, owner_labels, this_process
+from tuner.storage.backend import translated_storage_errors
+from tuner.storage.patience import PatientStorage
 from tuner.storage.tables import STUDIES, WORKERS, Tables
 
 BEAT_S = 10.0
@@ -162,6 +164,19 @@ class Roster:
         """The leader says that nothing is left to do."""
         here = (STUDIES.c.study_id == self._tables.study_id) & (STUDIES.c.leader == number)
         self._tables.run(lambda c: c.execute(update(STUDIES).where(here).values(settled=True)))
+
+
+def list_workers(storage: PatientStorage, study_id: int, url: str) -> tuple[tuple[Worker, ...], int | None]:
+    """All workers that a study has had, and the number of the one that leads. Raises StorageUnavailable.
+
+    Nothing is made: an earlier tuner's study has no workers.
+    """
+    with translated_storage_errors(url):
+        if not inspect(storage.engine).has_table(WORKERS.name):
+            return (), None
+        with storage.engine.connect() as connection:
+            leader = connection.execute(select(STUDIES.c.leader).where(STUDIES.c.study_id == study_id))
+            return _rows(connection, study_id, present=False), leader.scalar()
 
 
 class Watch:

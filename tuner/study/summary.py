@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tuner.model import Objective, Reason
-from tuner.storage import ProofTerms, StudyStore, TrialRecord
+from tuner.storage import ProofTerms, StudyStore, TrialRecord, Worker, has_ended, list_workers
 from tuner.study.answer import Outcome, find_answer
 from tuner.study.budget import charged
 from tuner.study.confirmation import Confirmation, Finalist, Proof
@@ -68,6 +68,9 @@ class Status:
     """Trials that were measured meanwhile."""
     client_bound: int
     """Trials that the client was the bottleneck of."""
+    workers: tuple[Worker, ...]
+    """Those that work on it, the leader first."""
+    leader: int | None
     elapsed_s: float
     seconds: Mapping[str, float]
     """Where the time went: building, judging quality, launching, measuring, other."""
@@ -124,6 +127,8 @@ def status_of(store: StudyStore) -> Status:
         "measuring": sum(record.durations.measure_s for record in fresh),
     }
     elapsed_s = store.elapsed_s
+    workers, leader = list_workers(store.storage, store.study._study_id, store.url)
+    present = [worker for worker in workers if worker.gone is None and not has_ended(worker)]
     return Status(
         name=store.name,
         file_text=store.file_text,
@@ -135,6 +140,8 @@ def status_of(store: StudyStore) -> Status:
         drifts=sum(window.is_drift for window in store.drifts()),
         drifted=sum(record.drifted and record.reused_from is None for record in records),
         client_bound=sum(record.client_bound and record.reused_from is None for record in records),
+        workers=tuple(sorted(present, key=lambda worker: worker.number != leader)),
+        leader=leader,
         elapsed_s=elapsed_s,
         seconds={**seconds, "other": max(0.0, elapsed_s - sum(seconds.values()))},
     )

@@ -47,6 +47,32 @@ def test_after_the_time_the_error_itself_is_raised() -> None:
         Patience(0, ScriptedClock()).call(_Away(1))
 
 
+def test_who_gave_up_once_does_not_wait_again_until_it_is_answered() -> None:
+    clock = ScriptedClock()
+    patience = Patience(60, clock)
+    with pytest.raises(OperationalError):
+        patience.call(_Away(1000))
+    given_up_s = clock.now_s
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            patience.call(_Away(1000))
+    assert clock.now_s == given_up_s
+    assert patience.call(_Away(0)) == "answer"
+    assert patience.call(_Away(3)) == "answer"
+
+
+def test_an_interrupt_ends_the_waiting_for_good() -> None:
+    class Interrupted(ScriptedClock):
+        def sleep(self, duration_s: float) -> None:
+            raise KeyboardInterrupt
+
+    patience = Patience(60, Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        patience.call(_Away(1000))
+    with pytest.raises(OperationalError):
+        patience.call(_Away(1000))
+
+
 def test_what_does_not_pass_is_told_at_once() -> None:
     clock = ScriptedClock()
     for error in (

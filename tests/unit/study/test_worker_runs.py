@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -147,3 +148,23 @@ def test_the_folder_s_lock_is_shared_by_workers_only(tmp_path: Path) -> None:
             pass
         with pytest.raises(Busy, match="--worker"), folder.locked():
             pass
+
+
+def test_status_says_who_is_at_work(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = ["--state", str(file.parent / "state")]
+    going = _start(file, "--worker")
+    try:
+        deadline_s = time.monotonic() + 60
+        while launches(file.parent / "llama-server") < 2:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        assert run(["study", "status", "shared", *state]) == 0
+        assert f"At work: worker 0 on {platform.node()}, leads, last heard of at " in capsys.readouterr().out
+        assert run(["study", "status", "shared", "--json", *state]) == 0
+        [worker] = json.loads(capsys.readouterr().out)["workers"]
+        assert (worker["number"], worker["leads"]) == (0, True)
+    finally:
+        going.kill()
+        going.communicate(timeout=60)
+    assert run(["study", "status", "shared", "--json", *state]) == 0
+    assert json.loads(capsys.readouterr().out)["workers"] == []
