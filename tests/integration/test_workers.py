@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -156,6 +157,61 @@ def test_workers_join_and_leave(postgres_url: str, tmp_path: Path) -> None:
     late.wait(60)
     assert late.codes == [0]
     assert late.launched() == []
+
+
+def test_when_the_leader_dies_in_the_confirmation_another_one_goes_on(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    workers = Workers(postgres_url, tmp_path / "state", trials=8, takes_s=0.5, launches=12)
+    log = workers.state / LAUNCHES
+    try:
+        workers.start(2)
+        while not (log.exists() and log.read_text().count(" confirmations/") >= 3):
+            workers.reap()
+            assert len(workers.going) == 2, workers.told
+            time.sleep(0.1)
+        store = open_store(postgres_url)
+        roster = Roster(Tables(store.storage, store.study._study_id, store.url), SystemClock())
+        leader = roster.workers()[roster.lead().leader or 0]
+        pid = int(leader.owner.split(":")[1])
+        workers.kill(next(worker for worker in workers.going if worker.pid == pid))
+        workers.wait()
+    finally:
+        workers.close()
+    assert workers.codes == [-9, 0], workers.told
+    store = open_store(postgres_url)
+    _accounted_for(store, 8)
+    assert summarize(store).settled
+    made = log.read_text().count(" confirmations/")
+    assert made - len(store.confirmations()) <= 1  # the launch that the leader was killed in, at most
+    assert roster.lead().leader != leader.number
+
+
+def test_a_worker_that_was_stopped_for_too_long_drops_its_trial_and_joins_anew(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    workers = Workers(postgres_url, tmp_path / "state", trials=24, takes_s=1.0, gone_after_s=6.0)
+    store = open_store(postgres_url)
+    roster = Roster(Tables(store.storage, store.study._study_id, store.url), SystemClock())
+    try:
+        workers.start(3)
+        while len(workers.launched()) < 4 or len(roster.workers(present=True)) < 3:
+            time.sleep(0.1)
+        stopped = workers.going[-1]
+        stopped.send_signal(signal.SIGSTOP)
+        deadline_s = time.monotonic() + 60
+        while len(roster.workers(present=True)) > 2:
+            assert time.monotonic() < deadline_s, "nobody has noticed"
+            time.sleep(0.1)
+        stopped.send_signal(signal.SIGCONT)
+        workers.wait()
+    finally:
+        workers.close()
+    assert workers.codes == [0, 0, 0], workers.told
+    records = _accounted_for(store, 24)
+    assert sum(record.reason is Reason.ABANDONED for record in records) <= 1
+    gone = Counter(worker.gone for worker in roster.workers())
+    assert gone == {"not heard of for 6 s": 1, "done": 3}
 
 
 def test_workers_wait_for_a_database_that_is_restarted(
