@@ -20,7 +20,13 @@ logger = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script. Exits with 0, or the code of the error's branch (see `tuner.errors`)."""
-    sys.exit(run(argv))
+    try:
+        code = run(argv)
+    except KeyboardInterrupt:  # in the middle of ending because of an earlier one
+        code = Interrupted.exit_code
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # all is done, and the code stands
+    sys.exit(code)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -239,17 +239,18 @@ def test_under_nohup_a_closed_terminal_changes_nothing(slow: StudyCase) -> None:
 
 def test_an_after_that_is_interrupted_is_owed(tmp_path: Path, tiny_model: Path) -> None:
     case = StudyCase(tmp_path, tiny_model)
-    hanging = "after: [[sh, -c, echo start >> calls; exec sleep 4321]]\nname: case"
+    sleep = f"sleep {10_000 + os.getpid()}"
+    hanging = f"after: [[sh, -c, echo start >> calls; exec {sleep}]]\nname: case"
     case.write({"name: case": hanging}, trials=1)
     run = case.start()
-    wait_until(lambda: _calls(case) == ["start"], run, within_s=60)
+    wait_until(lambda: _calls(case) == ["start"], run)
     run.send_signal(signal.SIGTERM)
     _, told = run.communicate(timeout=60)
     assert run.returncode == 130
     assert b"`tuner study after case` runs the rest" in told
-    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "4321"]]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == sleep.split()]
     ledger = case.state / "studies" / "case" / "before.json"
-    ledger.write_text(ledger.read_text().replace("; exec sleep 4321", ""))
+    ledger.write_text(ledger.read_text().replace(f"; exec {sleep}", ""))
     assert case.tuner("study", "after", "case") == 0
     assert _calls(case) == ["start", "start"]
     assert not ledger.exists()
@@ -257,7 +258,8 @@ def test_an_after_that_is_interrupted_is_owed(tmp_path: Path, tiny_model: Path) 
 
 def test_a_before_that_is_interrupted_is_followed_by_after(tmp_path: Path, tiny_model: Path) -> None:
     case = StudyCase(tmp_path, tiny_model)
-    case.write({"name: case": _ERRANDS.replace("echo stop >> calls", "echo stop >> calls; exec sleep 4322")})
+    sleep = f"sleep {20_000_000 + os.getpid()}"
+    case.write({"name: case": _ERRANDS.replace("echo stop >> calls", f"echo stop >> calls; exec {sleep}")})
     run = case.start()
     wait_until(lambda: _calls(case) == ["stop"], run)
     run.send_signal(signal.SIGINT)
@@ -265,7 +267,7 @@ def test_a_before_that_is_interrupted_is_followed_by_after(tmp_path: Path, tiny_
     assert run.returncode == 130
     assert _calls(case) == ["stop", "start"]
     assert launches(case.server) == 0
-    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "4322"]]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == sleep.split()]
 
 
 def test_deleting_a_study_pays_what_a_killed_run_of_it_owes(slow: StudyCase) -> None:
