@@ -44,6 +44,7 @@ from tuner.wiring.hardware import make_probe, make_roof
 from tuner.wiring.listener import arguments_of, is_here, listener
 from tuner.wiring.locations import Locations
 from tuner.wiring.parts import Artifacts, find_model
+from tuner.wiring.place import measuring_here
 from tuner.wiring.stages import make_stages
 from tuner.wiring.workbench import StudyWorkbench
 
@@ -112,7 +113,7 @@ def bench_binary(
             seed=plan.seed,
         ),
     )
-    with tempfile.TemporaryDirectory(prefix="tuner-bench-") as folder:
+    with measuring_here("`tuner bench`"), tempfile.TemporaryDirectory(prefix="tuner-bench-") as folder:
         outcome = runner.run(
             TrialConfig(args=args, env=env),
             Path(folder),
@@ -148,7 +149,11 @@ def bench_trial(
         study, Space.from_study(study), find_model(study, locations), locations, SilentWatcher(), clock, store
     )
     seed = (1 << 20) + launches
-    with closing(workbench), tempfile.TemporaryDirectory(prefix="tuner-bench-") as scratch:
+    with (
+        measuring_here("`tuner bench`"),
+        closing(workbench),
+        tempfile.TemporaryDirectory(prefix="tuner-bench-") as scratch,
+    ):
         outcome = workbench.run(
             found.config,
             Path(scratch),

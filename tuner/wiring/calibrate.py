@@ -20,6 +20,7 @@ from tuner.wiring.contenders import CommonGround, Resolver, build, check_argumen
 from tuner.wiring.launch_pairs import Block, LaunchPairs
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import has_ratio, subject_key, this_host
+from tuner.wiring.place import measuring_here
 from tuner.wiring.sides import Side
 
 CONFIDENCE = 0.99
@@ -69,7 +70,10 @@ def calibrate(
     study = resolved.program.study
     workloads = (workload,) if workload is not None else study.workload_values if study else ()
     context = resolver.context_per_request((resolved,), workloads)
-    with tempfile.TemporaryDirectory(prefix="tuner-calibrate-") as scratch:
+    with (
+        measuring_here("`tuner bench --calibrate`"),
+        tempfile.TemporaryDirectory(prefix="tuner-calibrate-") as scratch,
+    ):
         folder = Path(scratch)
         artifact = build(resolved, folder / "build", lambda _done, _total: None)
         check_arguments(resolved, artifact, model.path, context)

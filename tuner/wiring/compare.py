@@ -17,6 +17,7 @@ from tuner.wiring.launch_pairs import Contender, LaunchPairs
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import has_ratio, higher_is_better, subject_key
 from tuner.wiring.parts import Model
+from tuner.wiring.place import measuring_here
 from tuner.wiring.stages import make_stages
 
 
@@ -43,7 +44,7 @@ def compare(
             ending="same",
             same_because=_why_same(sides, resolver),
         )
-    with tempfile.TemporaryDirectory(prefix="tuner-compare-") as scratch:
+    with measuring_here("`tuner compare`"), tempfile.TemporaryDirectory(prefix="tuner-compare-") as scratch:
         folder = Path(scratch)
         _build(sides, model, context, folder, watcher)
         contenders = [

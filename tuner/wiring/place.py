@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pynvml
@@ -55,6 +56,19 @@ def find_devices(
 def device_name(devices: tuple[str, ...]) -> str:
     """What a host that drifts is known by."""
     return ",".join(sorted(devices)) if devices != ("cpu",) else f"cpu of {platform.node()}"
+
+
+@contextmanager
+def measuring_here(what: str, nvml: Nvml = pynvml) -> Iterator[None]:
+    """Keep every GPU that this process sees, or the host, to ourselves; `what` is what others are told.
+
+    Raises Busy, HostError.
+    """
+    driver = find_gpus(nvml)
+    gpus = () if isinstance(driver, str) else seen_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), driver)
+    with DeviceLocks(tuple(gpu.uuid for gpu in gpus) or ("cpu",), what) as locks:
+        locks.take()
+        yield
 
 
 class LockedWorkbench:

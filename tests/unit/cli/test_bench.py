@@ -15,6 +15,7 @@ import pytest
 from tests.fakes import install_fake, launches
 from tests.fixtures.ports import free_port
 from tuner.cli.main import run
+from tuner.wiring.place import measuring_here
 
 SHORT = ("--prompt-tokens", "16", "--output-tokens", "8")
 
@@ -238,3 +239,22 @@ def test_a_server_that_dies_ends_with_1_and_the_end_of_its_log(
     assert run(["bench", "--binary", str(dying), "-m", str(tiny_model), *SHORT, "--launches", "1"]) == 1
     told = capsys.readouterr().err
     assert "GGML_ASSERT" in told
+
+
+def test_nothing_is_measured_on_a_device_that_somebody_measures_on(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = install_fake(tmp_path / "llama-server")
+    words = ["--binary", str(server), "-m", str(tiny_model), "--requests", "2"]
+    state = ["--state", str(tmp_path / "state")]
+    with measuring_here("study 'night' in /var/lib/tuner"):
+        for command in (
+            ["bench", *words, "--launches", "1"],
+            ["bench", *words, "--calibrate", *state],
+            ["compare", "ubatch-size=64", "ubatch-size=128", *words, *state],
+        ):
+            assert run(command) == 3, command
+            told = " ".join(capsys.readouterr().err.split())
+            assert "is being measured on by study 'night' in /var/lib/tuner (process" in told
+    assert launches(server) == 0
+    assert run(["bench", *words, "--launches", "1"]) == 0
