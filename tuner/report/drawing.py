@@ -102,7 +102,8 @@ def _canvas(picture: Picture, layout: Layout) -> Canvas:
     canvas = Canvas(figsize=(width, height), layout="constrained")
     picture.draw(canvas, layout)
     canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")  # it has found its places: no need to look for them in every form
+    # It has found its places: no need to look for them in every form.
+    canvas.set_layout_engine(None)
     return canvas
 
 

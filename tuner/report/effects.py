@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 _CONFIDENCE = 0.95
 _RANGES = 4
@@ -142,7 +142,7 @@ def _effect(name: str, values: pd.Series[str], fit: _Fit, tolerance: float) -> E
     if fit.freedom < 1:
         return Effect(name=name, best=best, worst=worst, ratio=math.exp(difference), values=len(levels))
     # All pairs together (Bonferroni): the largest difference was chosen for being large.
-    quantile = float(stats.t.ppf(1 - (1 - _CONFIDENCE) / 2 / len(pairs), fit.freedom))
+    quantile = float(special.stdtrit(fit.freedom, 1 - (1 - _CONFIDENCE) / 2 / len(pairs)))
     low, high = difference - quantile * error, difference + quantile * error
     largest = max(abs(d) + quantile * e for _, _, d, e in pairs)
     finding = Finding.CANNOT_TELL

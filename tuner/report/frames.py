@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tuner.model import Objective
+from tuner.report.stored_figures import StoredFigures
 from tuner.storage import TrialRecord
 
 LAYERS = ("build", "env", "args")
@@ -51,7 +53,8 @@ def records_frame(
         "build_key": [record.build_key for record in records],
         "folder": [record.folder for record in records],
     }
-    return pd.DataFrame({**plain, **_settings(records), **_figures(records, objectives)})
+    front = pd.DataFrame({**plain, **_settings(records)})
+    return pd.concat([front, _figures(records, objectives)], axis="columns")
 
 
 def figures_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -90,15 +93,35 @@ def _settings(records: Sequence[TrialRecord]) -> dict[str, list[object]]:
     }
 
 
-def _figures(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> dict[str, pd.Series[float]]:
+def _figures(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> pd.DataFrame:
     """Missing values are NaN here, because pandas has them so; `figures_frame` has the reasons."""
-    names = list(dict.fromkeys(name for record in records for name in record.figures))
-    wanted = {objective.figure for objective in objectives}
-    found: dict[str, list[float | None]] = {}
-    for name in names:
-        figures = [record.figures.get(name) for record in records]
-        found[name] = [figure.value if figure else None for figure in figures]
-        if name in wanted:
-            found[f"{name}.low"] = [figure.low if figure else None for figure in figures]
-            found[f"{name}.high"] = [figure.high if figure else None for figure in figures]
-    return {name: pd.Series(values, dtype="float64") for name, values in found.items()}
+    names = list(dict.fromkeys(name for record in records for name in _names(record)))
+    column = {name: place for place, name in enumerate(names)}
+    table = np.full((len(records), len(names)), np.nan)
+    for row, record in enumerate(records):
+        figures = record.figures
+        if isinstance(figures, StoredFigures):
+            table[row, [column[name] for name in figures.names]] = figures.values_
+        else:
+            for name, figure in figures.items():
+                table[row, column[name]] = np.nan if figure.value is None else figure.value
+    frame = pd.DataFrame(table, columns=names)
+    for name in [objective.figure for objective in objectives if objective.figure in column]:
+        ends = [_interval(record, name) for record in records]
+        place = list(frame.columns).index(name) + 1
+        frame.insert(place, f"{name}.low", [low for low, _ in ends])
+        frame.insert(place + 1, f"{name}.high", [high for _, high in ends])
+    return frame
+
+
+def _names(record: TrialRecord) -> tuple[str, ...]:
+    return record.figures.names if isinstance(record.figures, StoredFigures) else tuple(record.figures)
+
+
+def _interval(record: TrialRecord, name: str) -> tuple[float, float]:
+    if isinstance(record.figures, StoredFigures):
+        return record.figures.interval(name)
+    figure = record.figures.get(name)
+    ends = (None, None) if figure is None else (figure.low, figure.high)
+    low, high = (np.nan if end is None else end for end in ends)
+    return low, high

@@ -2,23 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar, cast
+import json
+from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
-from tuner.storage import DriftWindow, StudyStore, TrialRecord
+import optuna
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from tuner.report.stored_figures import Commons, StoredFigures
+from tuner.storage import RecordUnreadable, StudyStore, TrialRecord, from_json, mark_drifted, mark_excused
+from tuner.storage.backend import translated_storage_errors
 
 _T = TypeVar("_T")
+_RECORD = "tuner:record"
+
+
+class OneLook(optuna.Study):
+    """Optuna's study as it was at the first look, without the records of its trials."""
+
+    def __init__(self, study: optuna.Study, storage: optuna.storages.RDBStorage) -> None:
+        super().__init__(study.study_name, study._storage)
+        self._uncached = storage
+        self._attributes: dict[str, Any] | None = None
+        self._trials: list[FrozenTrial] | None = None
+        self._records: list[str] = []
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        if self._attributes is None:
+            self._attributes = super().user_attrs
+        return self._attributes
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[OptunaState] | None = None
+    ) -> list[FrozenTrial]:
+        """In the order of their numbers; never copies, because nobody changes them."""
+        if self._trials is None:
+            self._look()
+        assert self._trials is not None  # noqa: S101  `_look` has set it
+        return [trial for trial in self._trials if states is None or trial.state in states]
+
+    def take_records(self) -> list[str]:
+        """The records of the trials that have ended, once: their text is most of what a study is."""
+        if self._trials is None:
+            self._look()
+        taken, self._records = self._records, []
+        return taken
+
+    def _look(self) -> None:
+        # Past Optuna's cache, which would keep the text of every record.
+        trials = self._uncached.get_all_trials(self._study_id, deepcopy=False)
+        self._trials = sorted(trials, key=lambda trial: trial.number)
+        for trial in self._trials:
+            text = trial.user_attrs.pop(_RECORD, None)
+            if text is not None and trial.state.is_finished():  # it is stored a moment before
+                self._records.append(text)
 
 
 class Snapshot(StudyStore):
-    """Whatever is read of it stays as it was when it was first read."""
+    """Whatever is read of it stays as it was when it was first read, in little memory."""
+
+    study: OneLook
 
     def __init__(self, store: StudyStore) -> None:
-        super().__init__(store.storage, store.study, store.url)
+        super().__init__(store.storage, OneLook(store.study, store.storage), store.url)
         self._read: dict[str, object] = {}
 
     def trials(self) -> tuple[TrialRecord, ...]:
-        return self._once("trials", super().trials)
+        """The same records as the store has, of figures that are made when they are asked for."""
+        return self._once("trials", self._trials)
 
     def baselines(self) -> Mapping[str, TrialRecord]:
         return self._once("baselines", super().baselines)
@@ -29,10 +83,24 @@ class Snapshot(StudyStore):
     def confirmations(self) -> Mapping[str, TrialRecord]:
         return self._once("confirmations", super().confirmations)
 
-    def drifts(self) -> tuple[DriftWindow, ...]:
-        return self._once("drifts", super().drifts)
+    def _trials(self) -> tuple[TrialRecord, ...]:
+        with translated_storage_errors(self.url):
+            texts = self.study.take_records()
+        commons = Commons()
+        texts.reverse()  # so that each can be dropped as it is read
+        records = [_read(texts.pop(), commons) for _ in range(len(texts))]
+        return mark_excused(mark_drifted(records, self.drifts()), self.excused())
 
     def _once(self, name: str, read: Callable[[], _T]) -> _T:
         if name not in self._read:
             self._read[name] = read()
         return cast(_T, self._read[name])
+
+
+def _read(text: str, commons: Commons) -> TrialRecord:
+    try:
+        data: dict[str, Any] = json.loads(text)
+        figures = StoredFigures(data["figures"], commons)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordUnreadable(f"a stored record is damaged: {error!r}") from error
+    return replace(from_json({**data, "figures": {}}), figures=figures)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,30 @@ def write_report(
     HostError.
     """
     earlier = _earlier(out, study.name)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # It runs in a process of its own, so the page need not wait for it.
+        running = beside.submit(_notebook, notebook)
+        page, material, pictures = _page(study, version=version, made=made)
+        text, why_not = running.result()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(out.parent) as scratch:
+            files = [PAGE, *_figures(scratch, pictures), *_tables(scratch, material), "study.yaml"]
+            if text:
+                files.append(NOTEBOOK)
+                (scratch / NOTEBOOK).write_text(text, encoding="utf-8")
+            (scratch / PAGE).write_text(page, encoding="utf-8")
+            (scratch / "study.yaml").write_text(study.file_text, encoding="utf-8")
+            manifest = {"version": 1, "study": study.name, "tuner": version, "made": made, "files": files}
+            (scratch / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            _move(scratch, out, [*files, _MANIFEST], earlier)
+    except OSError as error:
+        raise_host_error(error, out)
+    return Written(folder=out, files=(*files, _MANIFEST), no_notebook=why_not)
+
+
+def _page(study: Study, *, version: str, made: str) -> tuple[str, Material, Mapping[str, Drawn]]:
+    """The page, and what it was made of."""
     material = Material(study)
     sections = tuple(sections_of(material))
     pictures = _draw_all(sections)
@@ -65,21 +90,7 @@ def write_report(
         sections=sections,
         pictures=pictures,
     )
-    text, why_not = _notebook(notebook)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(out.parent) as scratch:
-            files = [PAGE, *_figures(scratch, pictures), *_tables(scratch, material), "study.yaml"]
-            files += [NOTEBOOK] if text else []
-            (scratch / NOTEBOOK).write_text(text, encoding="utf-8")
-            (scratch / PAGE).write_text(page, encoding="utf-8")
-            (scratch / "study.yaml").write_text(study.file_text, encoding="utf-8")
-            manifest = {"version": 1, "study": study.name, "tuner": version, "made": made, "files": files}
-            (scratch / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-            _move(scratch, out, [*files, _MANIFEST], earlier)
-    except OSError as error:
-        raise_host_error(error, out)
-    return Written(folder=out, files=(*files, _MANIFEST), no_notebook=why_not)
+    return page, material, pictures
 
 
 def _notebook(parameters: Mapping[str, object] | None) -> tuple[str, str]:
