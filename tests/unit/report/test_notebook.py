@@ -62,7 +62,7 @@ def test_it_runs_where_nothing_could_be_measured(
 
 
 def test_an_upgrade_that_slows_down_is_found_with_its_size(tmp_path: Path, tiny_model: Path) -> None:
-    speeds = {"0.3.16": "200", "0.3.36": "120"}
+    speeds = {"0.3.16": "300", "0.3.36": "60"}
     states = [
         run_study(
             tmp_path / version, tiny_model, trials=1, version=version, decode_tokens_per_s=speed,
