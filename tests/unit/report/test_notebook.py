@@ -66,7 +66,7 @@ def test_an_upgrade_that_slows_down_is_found_with_its_size(tmp_path: Path, tiny_
     states = [
         run_study(
             tmp_path / version, tiny_model, trials=1, version=version, decode_tokens_per_s=speed,
-            launch_noise=0.01, changes={"    parallel: [1, 2, 4]\n": ""},
+            launch_noise=0.01, changes={"    parallel: [1, 2, 4]\n": "", "clients: 4": "clients: 1"},
         )
         for version, speed in speeds.items()
     ]  # fmt: skip
