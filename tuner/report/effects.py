@@ -22,6 +22,7 @@ from scipy import special
 
 _CONFIDENCE = 0.95
 _RANGES = 4
+_SINGULAR = 1e-9
 _MOST_VALUES = 6
 """Numbers with more values are taken in ranges."""
 TOLERANCE = 0.03
@@ -92,7 +93,7 @@ class _Fit:
 
     columns: dict[tuple[str, str], int]
     factors: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    covariance: NDArray[np.floating[Any]]
     freedom: int
     space: NDArray[np.float64]
     """Projects on what the trials can tell: what differs from its projection cannot be estimated."""
@@ -106,16 +107,20 @@ class _Fit:
                 columns[name, level] = len(columns) + 1
                 parts.append((values == level).to_numpy(dtype="float64")[:, None])
         design = np.hstack(parts)
-        inverse = np.linalg.pinv(design)
-        freedom = len(logs) - int(np.linalg.matrix_rank(design))
-        left = logs - design @ (inverse @ logs)
+        # Every setting's columns sum to one, so the normal equations are singular by design: what is zero but
+        # for rounding must be taken as zero, however many trials there are.
+        normal = design.T @ design
+        inverse = np.linalg.pinv(normal, rcond=_SINGULAR, hermitian=True)
+        factors = inverse @ (design.T @ logs)
+        freedom = len(logs) - int(np.linalg.matrix_rank(normal, tol=_SINGULAR * np.linalg.norm(normal, 2)))
+        left = logs - design @ factors
         variance = float(left @ left) / freedom if freedom > 0 else math.nan
         return cls(
             columns=columns,
-            factors=inverse @ logs,
-            covariance=variance * (inverse @ inverse.T),
+            factors=factors,
+            covariance=variance * inverse,
             freedom=freedom,
-            space=inverse @ design,
+            space=inverse @ normal,
         )
 
     def difference(self, better: tuple[str, str], worse: tuple[str, str]) -> tuple[float, float] | None:

@@ -44,6 +44,15 @@ def test_planted_effects_are_found_with_their_size_and_the_rest_is_idle() -> Non
     assert found["args.ubatch-size"].values == 4  # a number with many values is taken in ranges
 
 
+@pytest.mark.parametrize("count", [30, 1000, 20_000])
+def test_it_does_not_depend_on_how_many_trials_there_are(count: int) -> None:
+    settings, speeds = trials(count, seed=4)
+    found = {e.name: e for e in effects_of(settings, speeds, maximize=True, tolerance=0.03)}
+    assert found["args.parallel"].ratio == pytest.approx(1.5, rel=0.02)
+    assert found["args.threads"].ratio == pytest.approx(1.1, rel=0.02)
+    assert all(effect.ratio is not None for effect in found.values())
+
+
 def test_where_lower_is_better_best_and_worst_change_places() -> None:
     settings, speeds = trials(100, seed=2)
     [first, *_] = effects_of(settings, speeds, maximize=False, tolerance=0.03)

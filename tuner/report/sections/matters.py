@@ -48,7 +48,9 @@ def _parts(material: Material) -> Iterator[Part]:
         columns=("setting", "values", "importance", "best", "worst", "measured effect", "finding"),
         rows=tuple(_row(found[name], by_name.get(name)) for name in names),
     )
-    yield _picture(material, [found[name] for name in names[:_SHOWN]], by_name)
+    drawn = [found[name] for name in names if found[name].ratio is not None][:_SHOWN]
+    if drawn:
+        yield _picture(material, drawn, by_name)
     yield Text(
         f"Over {len(trials)} trials that can be trusted. Importance is Optuna's (PED-ANOVA): which "
         "parameters set "
@@ -151,9 +153,7 @@ def _equal(material: Material) -> Iterator[Part]:
         )
 
 
-def _picture(material: Material, found: list[Effect], told: Mapping[str, float]) -> Picture:
-    rows = [effect for effect in found if effect.ratio is not None]
-
+def _picture(material: Material, rows: list[Effect], told: Mapping[str, float]) -> Picture:
     def draw(canvas: Canvas, layout: Layout) -> None:
         left, right = canvas.subplots(2, 1) if layout.narrow else canvas.subplots(1, 2, sharey=True)
         places = range(len(rows))

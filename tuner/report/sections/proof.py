@@ -97,7 +97,7 @@ def _gains(confirmations: tuple[Confirmation, ...], label: str) -> Picture:
                 axes.plot(ends, [place, place], color=GOOD, linewidth=3, solid_capstyle="butt")
             axes.plot([middle], [place], marker="D", color=INK, markersize=6)
             axes.annotate(
-                short(f"{'against ' if not layout.narrow else ''}{name}: {middle:+.1f} %"),
+                f"{'' if layout.narrow else 'against '}{short(name)}: {middle:+.1f} %",
                 (middle, place),
                 xytext=(0, 9),
                 textcoords="offset points",
