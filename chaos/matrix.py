@@ -186,30 +186,31 @@ def _signal(number: signal.Signals) -> Callable[[Cell], None]:
 
 
 def _strike(number: signal.Signals) -> Callable[[Cell], None]:
-    """Send `number` to the program that is at work: the server, or what compiles."""
+    """Send `number` to what is at work: the server that serves or will, or else what compiles."""
 
     def inject(cell: Cell) -> None:
         until_s = time.monotonic() + 10
         while time.monotonic() < until_s:
-            for process in cell.at_work():
-                try:
-                    guarded = "guard" in " ".join(process.cmdline())
-                    if not guarded and process.name() in (
-                        "llama-server",
-                        "ninja",
-                        "cc1",
-                        "cc1plus",
-                        "sh",
-                        "sleep",
-                    ):
-                        process.send_signal(number)
-                        return
-                except psutil.Error:
-                    continue
+            found = {_kind(process): process for process in cell.at_work()}
+            for kind in ("server", "launching", "compiling"):
+                if kind in found:
+                    found[kind].send_signal(number)
+                    return
             time.sleep(0.05)
         raise AssertionError("nothing was at work")
 
     return inject
+
+
+def _kind(process: psutil.Process) -> str:
+    """`server`, `launching` (the shell that becomes one), `compiling`, or what is not to be struck."""
+    try:
+        words, name = process.cmdline(), process.name()
+    except psutil.Error:
+        return ""
+    if "--port" in words and "guard" not in " ".join(words[:4]):
+        return "server" if name == "llama-server" else "launching"
+    return "compiling" if name in ("ninja", "cc1", "cc1plus") else ""
 
 
 def _fill_disk(cell: Cell) -> None:
@@ -310,7 +311,10 @@ def _prepare(folder: Path, cluster: Cluster, binaries: Path, model: Path, databa
     launcher.write_text(_SLOW_LAUNCH.format(server=binaries / "llama-server"))
     launcher.chmod(0o755)
     source = write_serving_llama(folder / "llama.cpp", launcher, pause=pause)
-    (folder / "study.yaml").write_text(STUDY.format(model=model, source=source, build_minutes=0.25))
+    # A server is known by a path of this folder in its command line, and the model's is one.
+    beside = folder / model.name
+    shutil.copyfile(model, beside)
+    (folder / "study.yaml").write_text(STUDY.format(model=beside, source=source, build_minutes=0.25))
     (folder / "state").mkdir(exist_ok=True)
     return Cell(folder=folder, url=cluster.create_database(database), cluster=cluster, pause=pause)
 
