@@ -168,6 +168,11 @@ class Cell:
         found: list[dict[str, Any]] = json.loads(done.stdout)
         return found
 
+    def completed_on_disk(self) -> list[str]:
+        """Labels of what is complete by now; at once, so that the state is still what was waited for."""
+        records = [json.loads(path.read_text()) for path in (self.state / "studies").rglob("record.json")]
+        return [label for label in _completed(records) if not label.startswith("host check")]
+
     def at_work(self) -> list[psutil.Process]:
         """Servers, compilers and whatever else has this cell's folder in its command line; not tuner."""
         found = []
@@ -265,7 +270,7 @@ def check_cell(state: str, fault: Fault, cluster: Cluster, binaries: Path, model
             cell.start()
             at_the_end.callback(_end, cell)
             cell.wait_for(state)
-            before = [] if fault.name == "database lost" else _completed(cell.records())
+            before = cell.completed_on_disk()
             fault.inject(cell)
             if state == "building" and fault.name not in ("hang",):
                 cell.pause.unlink()

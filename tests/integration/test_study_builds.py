@@ -358,3 +358,24 @@ def test_a_folder_that_was_edited_since_is_refused_until_it_is_as_it_was(
     assert "has changed since study 'builds' began" in capsys.readouterr().err
     changing.write_text(before)
     assert case.study_run("--trials", "2") == 0
+
+
+def test_a_program_that_compiles_and_does_not_answer_is_a_failed_trial(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It says its version and its arguments; asked whether it would take them, it dies, in one of two builds.
+    source = case.source / "tools" / "server" / "server.cpp"
+    text = source.read_text()
+    dies = (
+        'extern "C" int ggml_tile(void);\n#include <string.h>\n#include <stdlib.h>\n'
+        "int main(int argc, char ** argv) {\n"
+        '    if (ggml_tile() == 16 && argc > 2 && !strcmp(argv[argc - 1], "--version")) abort();\n'
+    )
+    assert "int main(int argc, char ** argv) {\n" in text
+    source.write_text(text.replace("int main(int argc, char ** argv) {\n", dies))
+    case.write('GGML_TILE: ["8", "16"]', trials=4)
+    assert case.study_run() == 0
+    failed = [record for record in case.records(capsys) if record["reason"] == "build-failed"]
+    assert failed
+    assert all(record["config"]["build"]["GGML_TILE"] in ("16", 16) for record in failed)
+    assert "does not answer" in failed[0]["message"]

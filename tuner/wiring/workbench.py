@@ -18,8 +18,9 @@ from tuner.build import (
 )
 from tuner.clock import Clock
 from tuner.config import STABLE_DEFAULTS, CmakeBuild, DockerBuild, PrebuiltBuild, StudyFile
+from tuner.errors import BinaryInvalid, BuildFailed
 from tuner.launch import Launcher
-from tuner.model import Artifact, Score, SourceTree, TrialConfig, digest
+from tuner.model import Artifact, Reason, Score, SourceTree, TrialConfig, digest
 from tuner.space import CanonicalFacts, Space, canonical
 from tuner.storage import StudyStore
 from tuner.study import Watcher
@@ -232,8 +233,19 @@ class StudyWorkbench:
         """Check every argument of the study against each new binary, before its first launch."""
         if artifact.key in self._checked:
             return
+        try:
+            notes = check_study_arguments(
+                self._study, self._space, artifact, self._model.path, self._launcher.check
+            )
+        except BinaryInvalid as error:
+            if isinstance(self._study.build, PrebuiltBuild):
+                raise
+            # Nobody named this program: it is the trial's that had it built.
+            raise BuildFailed(
+                f"what was built does not answer: {error}",
+                reason=Reason.BUILD_FAILED,
+                log=str(artifact.log or ""),
+            ) from error
         self._checked.add(artifact.key)
-        for text in check_study_arguments(
-            self._study, self._space, artifact, self._model.path, self._launcher.check
-        ):
+        for text in notes:
             self._watcher.on_note(text)
