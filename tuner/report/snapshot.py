@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from tuner.report.collecting import without_collections
 from tuner.report.stored_figures import Commons, StoredFigures
 from tuner.storage import RecordUnreadable, StudyStore, TrialRecord, from_json, mark_drifted, mark_excused
 from tuner.storage.backend import translated_storage_errors
@@ -84,11 +85,12 @@ class Snapshot(StudyStore):
         return self._once("confirmations", super().confirmations)
 
     def _trials(self) -> tuple[TrialRecord, ...]:
-        with translated_storage_errors(self.url):
-            texts = self.study.take_records()
-        commons = Commons()
-        texts.reverse()  # so that each can be dropped as it is read
-        records = [_read(texts.pop(), commons) for _ in range(len(texts))]
+        with without_collections():
+            with translated_storage_errors(self.url):
+                texts = self.study.take_records()
+            commons = Commons()
+            texts.reverse()  # so that each can be dropped as it is read
+            records = [_read(texts.pop(), commons) for _ in range(len(texts))]
         return mark_excused(mark_drifted(records, self.drifts()), self.excused())
 
     def _once(self, name: str, read: Callable[[], _T]) -> _T:

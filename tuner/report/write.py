@@ -22,6 +22,7 @@ import pandas as pd
 
 from tuner.errors import HostError, UserError
 from tuner.locking import raise_host_error, scratch_folder
+from tuner.report.collecting import without_collections
 from tuner.report.contents import sections_of
 from tuner.report.drawing import Drawn, draw
 from tuner.report.material import Material
@@ -56,7 +57,7 @@ def write_report(
     HostError.
     """
     earlier = _earlier(out, study.name)
-    with ThreadPoolExecutor(max_workers=1) as beside:
+    with without_collections(), ThreadPoolExecutor(max_workers=1) as beside:
         # It runs in a process of its own, so the page need not wait for it.
         running = beside.submit(_notebook, notebook)
         page, material, pictures = _page(study, version=version, made=made)
