@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
@@ -142,22 +143,23 @@ class Errands:
 
     def _run(self, errand: Errand, folder: Path) -> str | None:
         """What went wrong, as the rest of a sentence; None when nothing did."""
+        process: subprocess.Popen[bytes] | None = None
         with _open_log(self._log, f"--- {self._timestamp()} {_shown(errand)}\n") as output:
             try:
                 # Without a guard: what an `after` command starts is meant to stay when tuner goes.
-                process = subprocess.Popen(
-                    errand.argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=_environment(os.environ),
-                    cwd=folder,
-                    start_new_session=True,
-                )
+                with _signals_later():
+                    process = subprocess.Popen(
+                        errand.argv,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env=_environment(os.environ),
+                        cwd=folder,
+                        start_new_session=True,
+                    )
+                code = process.wait(errand.timeout_s)
             except (OSError, ValueError) as error:
                 return f"cannot be run: {error}"
-            try:
-                code = process.wait(errand.timeout_s)
             except subprocess.TimeoutExpired:
                 _kill(process)
                 return f"took longer than {errand.timeout_s:g} s and was stopped"
@@ -185,7 +187,35 @@ def _open_log(log: Path, header: str) -> IO[bytes]:
     return output
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """A signal that comes within the block is handled at its end.
+
+    A command runs before Popen has returned: an interrupt in between would leave nobody who knows of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if callable(handler := signal.getsignal(number))
+    }
+    for number in handlers:
+        signal.signal(number, lambda came_now, _: came.append(came_now))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _kill(process: subprocess.Popen[bytes] | None) -> None:
+    if process is None:
+        return
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
