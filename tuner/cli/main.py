@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
+import stat
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -31,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` and return its exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number, handler in ((signal.SIGTERM, _interrupt), (signal.SIGHUP, _hang_up)):
         # A service manager's stop and a terminal that is gone are a Ctrl-C: the running trial is dropped
         # cleanly, the study resumes. Under nohup, SIGHUP is ignored, and stays so.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+            signal.signal(number, handler)
     try:
         command = typer.main.get_command(app)
         result = command.main(
@@ -58,6 +62,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
+        if error.errno == errno.EIO and not _hears(2):  # the terminal's end, seen before its signal
+            _leave_terminal()
+            return Interrupted.exit_code
         if error.errno == 28:  # ENOSPC from a place that writes without translating
             note(f"error: no space left: {error.filename or 'the disk is full'}; free some and run again")
             return DiskFull.exit_code
@@ -78,6 +85,30 @@ def _usage(error: TyperException) -> int:
             f"`{context.command_path} --help` has the options."
         )
     return UserError.exit_code
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    """The terminal is gone: what is still to be said has nowhere to go, and must stop nothing."""
+    _leave_terminal()
+    _interrupt(number, frame)
+
+
+def _leave_terminal() -> None:
+    for descriptor in (1, 2):
+        if not _hears(descriptor):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)
+
+
+def _hears(descriptor: int) -> bool:
+    """Whether it is no terminal, or one that is still there."""
+    try:
+        if not stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            return True
+        return os.isatty(descriptor) or os.path.samestat(os.fstat(descriptor), Path(os.devnull).stat())
+    except OSError:
+        return False
 
 
 def _internal(error: Exception) -> int:
