@@ -13,7 +13,14 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import optuna
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    ProgrammingError,
+)
 
 from tuner.clock import Clock, SystemClock
 from tuner.units import format_duration
@@ -80,6 +87,9 @@ class Patience:
 def passes(error: Exception) -> bool:
     """Whether the same operation may succeed a little later: nobody answers, or another holds a lock."""
     cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+    if isinstance(cause, PendingRollbackError):
+        # Optuna's "slower alternative", asked on a connection that was just lost. The next one is a new one.
+        return True
     if not isinstance(cause, DBAPIError):
         return False
     if type(cause.orig).__module__.startswith("sqlite3"):

@@ -9,7 +9,7 @@ import optuna
 import psycopg
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError, PendingRollbackError, ProgrammingError
 
 from tests.fakes.scripted_workbench import ScriptedClock
 from tuner.storage import open_storage
@@ -84,6 +84,15 @@ def test_what_does_not_pass_is_told_at_once() -> None:
         with pytest.raises(type(error)):
             Patience(60, clock).call(_Away(1, error))
     assert clock.now_s == 0
+
+
+def test_a_second_question_on_a_connection_that_was_lost_passes() -> None:
+    error = PendingRollbackError("Can't reconnect until invalid transaction is rolled back.")
+    assert passes(error)
+    try:
+        raise optuna.exceptions.StorageInternalError("commit") from error
+    except optuna.exceptions.StorageInternalError as wrapped:
+        assert passes(wrapped)
 
 
 def test_a_lock_that_another_process_holds_passes() -> None:
