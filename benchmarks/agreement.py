@@ -16,17 +16,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 
-from tuner.build import find_toolchain
-from tuner.source import SdistSource
-from tuner.weights import preset, synthesize
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-SOURCE = ("llama-cpp-python==0.3.36", "vendor/llama.cpp")
+from benchmarks.host.builds import build_programs, cache_folder, synthetic_model
+from benchmarks.host.describe import describe_host, server_version
+
 PROMPT_TOKENS = 32
 """Short: a longer prompt's prefill would overlap the decoding of the clients that are already served."""
 
@@ -35,16 +34,16 @@ def main() -> int:
     options = _options()
     folder = options.cache.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    binaries = options.bin.absolute() if options.bin else _build(folder)
-    model = options.model.absolute() if options.model else _model(folder, options.preset)
+    binaries = options.bin.absolute() if options.bin else build_programs(folder)
+    model = options.model.absolute() if options.model else synthetic_model(folder, options.preset)
     ours: dict[int, list[float]] = {clients: [] for clients in options.clients}
     theirs: dict[int, list[float]] = {clients: [] for clients in options.clients}
     for _ in range(options.rounds):
         for clients in options.clients:
             ours[clients].append(_tuner_bench(binaries, model, clients, options))
             theirs[clients].append(_batched_bench(binaries, model, clients, options))
-    print(f"{_cpu()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}")
-    print(f"{_version(binaries)}, {model.name}, {model.stat().st_size / 2**20:.0f} MiB")
+    print(describe_host())
+    print(f"{server_version(binaries)}, {model.name}, {model.stat().st_size / 2**20:.0f} MiB")
     print(
         f"{PROMPT_TOKENS} prompt and {options.output_tokens} output tokens, {options.threads} threads, "
         f"{options.rounds} rounds in turns; decode throughput of all clients in tok/s, median (range)"
@@ -95,56 +94,12 @@ def _batched_bench(binaries: Path, model: Path, clients: int, options: argparse.
     return float(json.loads(lines[-1])["speed_tg"])
 
 
-def _build(folder: Path) -> Path:
-    """Both programs, from one cmake configuration."""
-    tree = SdistSource(*SOURCE, folder / "sources").fetch()
-    toolchain = find_toolchain()
-    build = folder / f"build-{tree.content_hash[:12]}"
-    log = folder / "build.log"
-    print(f"compiling both programs of {SOURCE[0]}; log: {log}", file=sys.stderr)
-    environment = {**os.environ, "CCACHE_DIR": str(folder / "ccache")}
-    configure = [
-        toolchain.cmake.path, "-S", tree.root, "-B", build, "-G", "Ninja",
-        f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja.path}", "-DCMAKE_BUILD_TYPE=Release",
-        "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
-    ]  # fmt: skip
-    if toolchain.ccache is not None:
-        configure += [
-            f"-DCMAKE_{language}_COMPILER_LAUNCHER={toolchain.ccache.path}" for language in ("C", "CXX")
-        ]
-    targets = ["--target", "llama-server", "llama-batched-bench"]
-    with log.open("w") as out:
-        for command in (configure, [toolchain.cmake.path, "--build", build, *targets]):
-            subprocess.run(command, check=True, stdout=out, stderr=out, env=environment)
-    return build / "bin"
-
-
-def _model(folder: Path, name: str) -> Path:
-    """Random weights: speed does not ask what they say."""
-    path = folder / f"synthetic-{name}.gguf"
-    return path if path.exists() else synthesize(path, preset(name))
-
-
-def _version(binaries: Path) -> str:
-    told = subprocess.run(
-        [binaries / "llama-server", "--version"], check=True, capture_output=True, text=True
-    )
-    return (told.stdout + told.stderr).strip().splitlines()[0]
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
 def _spread(values: list[float]) -> str:
     return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def _options() -> argparse.Namespace:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuner-benchmarks"
+    cache = cache_folder()
     parser = argparse.ArgumentParser(description="tuner bench against llama-batched-bench")
     parser.add_argument("--bin", type=Path, help="folder with llama-server and llama-batched-bench")
     parser.add_argument("--model", type=Path, help="a GGUF; default: a synthetic one")

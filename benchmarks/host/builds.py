@@ -32,6 +32,9 @@ def build_programs(folder: Path) -> Path:
         f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja.path}", "-DCMAKE_BUILD_TYPE=Release",
         "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
     ]  # fmt: skip
+    if toolchain.workarounds:
+        words = " ".join(toolchain.workarounds)
+        configure += [f"-DCMAKE_{language}_FLAGS={words}" for language in ("C", "CXX")]
     if toolchain.ccache is not None:
         configure += [
             f"-DCMAKE_{language}_COMPILER_LAUNCHER={toolchain.ccache.path}" for language in ("C", "CXX")

@@ -7,11 +7,8 @@ still there is known by a lock that the kernel drops with its holder.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
@@ -19,6 +16,7 @@ from typing import IO, Final
 from tuner.errors import HostError
 from tuner.locking import FileLock, lock, try_lock
 from tuner.model import Errand
+from tuner.unattended.command import run_command
 from tuner.unattended.ledger import Ledger, read_ledger, remove_ledger, write_ledger
 
 LOG: Final = "errands.log"
@@ -143,37 +141,14 @@ class Errands:
 
     def _run(self, errand: Errand, folder: Path) -> str | None:
         """What went wrong, as the rest of a sentence; None when nothing did."""
-        process: subprocess.Popen[bytes] | None = None
         with _open_log(self._log, f"--- {self._timestamp()} {_shown(errand)}\n") as output:
-            try:
-                # Without a guard: what an `after` command starts is meant to stay when tuner goes.
-                with _signals_later():
-                    process = subprocess.Popen(
-                        errand.argv,
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=subprocess.STDOUT,
-                        env=_environment(os.environ),
-                        cwd=folder,
-                        start_new_session=True,
-                    )
-                code = process.wait(errand.timeout_s)
-            except (OSError, ValueError) as error:
-                return f"cannot be run: {error}"
-            except subprocess.TimeoutExpired:
-                _kill(process)
-                return f"took longer than {errand.timeout_s:g} s and was stopped"
-            except BaseException:
-                _kill(process)
-                raise
-        if code == 0:
-            return None
-        return f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what is tuner's own, which may hold a password."""
-    return {name: value for name, value in environment.items() if not name.startswith("TUNER_")}
+            return run_command(
+                errand.argv,
+                folder=folder,
+                environment=os.environ,
+                timeout_s=errand.timeout_s,
+                output=output,
+            )
 
 
 def _open_log(log: Path, header: str) -> IO[bytes]:
@@ -185,40 +160,6 @@ def _open_log(log: Path, header: str) -> IO[bytes]:
     except OSError:
         return Path(os.devnull).open("ab")
     return output
-
-
-@contextmanager
-def _signals_later() -> Iterator[None]:
-    """A signal that comes within the block is handled at its end.
-
-    A command runs before Popen has returned: an interrupt in between would leave nobody who knows of it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    handlers = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if callable(handler := signal.getsignal(number))
-    }
-    for number in handlers:
-        signal.signal(number, lambda came_now, _: came.append(came_now))
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
-
-
-def _kill(process: subprocess.Popen[bytes] | None) -> None:
-    if process is None:
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _shown(errand: Errand) -> str:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+
+from tuner.unattended.command import run_command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,32 +77,14 @@ class Notifier:
 
     def _run(self, command: tuple[str, ...], notice: Notice) -> str | None:
         secrets = {self._channels.url_env, self._channels.token_env}
-        environment = {
-            name: value
-            for name, value in self._environment.items()
-            if name not in secrets and not name.startswith("TUNER_")
-        }
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                cwd=self._channels.runs_in,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            return f"cannot be run: {error}"
-        try:
-            process.communicate((json.dumps(asdict(notice)) + "\n").encode(), self._channels.timeout_s)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            return f"took longer than {self._channels.timeout_s:g} s and was stopped"
-        except BaseException:
-            _kill(process)
-            raise
-        return None if process.returncode == 0 else f"ended with code {process.returncode}"
+        return run_command(
+            command,
+            folder=self._channels.runs_in,
+            environment={name: value for name, value in self._environment.items() if name not in secrets},
+            timeout_s=self._channels.timeout_s,
+            output=subprocess.DEVNULL,
+            told=(json.dumps(asdict(notice)) + "\n").encode(),
+        )
 
     def _post(self, url: str, notice: Notice) -> str | None:
         if (why := _why_no_url(url)) is not None:
@@ -132,9 +114,3 @@ def _why_no_url(url: str) -> str | None:
     except ValueError:
         usable = False
     return None if usable else "has no http:// or https:// address"
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

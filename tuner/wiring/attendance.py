@@ -14,13 +14,10 @@ import pynvml
 from tuner.clock import Clock, SystemClock
 from tuner.config import DockerBuild, PrebuiltBuild, StudyFile, preferred_spelling
 from tuner.errors import Busy, HostError, Interrupted, NameUnknown
-from tuner.model import Score, TrialConfig
 from tuner.probe import THRESHOLD_BYTES, OccupiedGpu, occupied_gpus
 from tuner.probe.nvml import Nvml
 from tuner.storage import Retention, StudyFolder, StudyStore
 from tuner.study import StudyResult, Watcher, Workbench, charged, outcome_sentence, summarize
-from tuner.trial import Outcome
-from tuner.trial.runner import ProgressSink
 from tuner.unattended import (
     DONE,
     FAILED,
@@ -36,6 +33,7 @@ from tuner.unattended import (
     read_pulses,
 )
 from tuner.wiring.locations import Locations
+from tuner.wiring.prepared import PreparedWorkbench
 from tuner.wiring.room import Room
 
 _SETTLES_WITHIN_S: Final = 15.0
@@ -120,7 +118,13 @@ class Attendance:
             if budget_bytes is None
             else Room(Retention(self._folder, budget_bytes), store, self.watcher, self._clock, budget_bytes)
         )
-        return _ReadyWorkbench(workbench, self, room)
+
+        def prepare(folder: Path) -> None:
+            self.make_ready()
+            if room is not None:
+                room.make(folder)
+
+        return PreparedWorkbench(workbench, prepare)
 
     def _warn(self, text: str) -> None:
         self.watcher.on_note(text, warning=True)
@@ -161,43 +165,6 @@ class Attendance:
             if self._clock.monotonic_s() >= deadline_s:
                 raise HostError(in_use(occupied))
             self._clock.sleep(_EVERY_S)
-
-
-class _ReadyWorkbench:
-    """Runs `make_ready` when something is to be measured: a run with nothing to do stops no server."""
-
-    def __init__(self, workbench: Workbench, attendance: Attendance, room: Room | None) -> None:
-        self._workbench = workbench
-        self._attendance = attendance
-        self._room = room
-
-    def identify(self, config: TrialConfig) -> str:
-        return self._workbench.identify(config)
-
-    def run(
-        self,
-        config: TrialConfig,
-        folder: Path,
-        *,
-        seed: int,
-        baseline: Score | None,
-        on_progress: ProgressSink,
-        as_deployed: bool = False,
-    ) -> Outcome:
-        self._attendance.make_ready()
-        if self._room is not None:
-            self._room.make(folder)
-        return self._workbench.run(
-            config,
-            folder,
-            seed=seed,
-            baseline=baseline,
-            on_progress=on_progress,
-            as_deployed=as_deployed,
-        )
-
-    def versions(self) -> Mapping[str, str]:
-        return self._workbench.versions()
 
 
 def study_pulses(name: str, locations: Locations) -> tuple[Pulse, ...]:

@@ -6,19 +6,15 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import pynvml
 
 from tuner.build import cpu_model
 from tuner.config import StudyFile
 from tuner.devices import DeviceLocks
-from tuner.model import Hardware, Score, TrialConfig
+from tuner.model import Hardware
 from tuner.probe import Gpu, GpuDriver, find_gpus, seen_gpus
 from tuner.probe.nvml import Nvml
-from tuner.study import Workbench
-from tuner.trial import Outcome
-from tuner.trial.runner import ProgressSink
 from tuner.wiring.attendance import uses_gpus, visible_gpus
 
 
@@ -69,38 +65,3 @@ def measuring_here(what: str, nvml: Nvml = pynvml) -> Iterator[None]:
     with DeviceLocks(tuple(gpu.uuid for gpu in gpus) or ("cpu",), what) as locks:
         locks.take()
         yield
-
-
-class LockedWorkbench:
-    """Takes the devices before the first measurement of a run, for all of it: a run with nothing to do needs
-    none, and one that is between two trials builds, on the same processors."""
-
-    def __init__(self, workbench: Workbench, locks: DeviceLocks) -> None:
-        self._workbench = workbench
-        self._locks = locks
-
-    def identify(self, config: TrialConfig) -> str:
-        return self._workbench.identify(config)
-
-    def run(
-        self,
-        config: TrialConfig,
-        folder: Path,
-        *,
-        seed: int,
-        baseline: Score | None,
-        on_progress: ProgressSink,
-        as_deployed: bool = False,
-    ) -> Outcome:
-        self._locks.take()
-        return self._workbench.run(
-            config,
-            folder,
-            seed=seed,
-            baseline=baseline,
-            on_progress=on_progress,
-            as_deployed=as_deployed,
-        )
-
-    def versions(self) -> Mapping[str, str]:
-        return self._workbench.versions()

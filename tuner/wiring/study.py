@@ -36,7 +36,8 @@ from tuner.wiring.launching import remove_containers_left
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import find_calibration, subject_key
 from tuner.wiring.parts import Model, find_model
-from tuner.wiring.place import LockedWorkbench, find_devices, find_hardware
+from tuner.wiring.place import find_devices, find_hardware
+from tuner.wiring.prepared import PreparedWorkbench
 from tuner.wiring.workbench import StudyWorkbench
 
 
@@ -102,7 +103,9 @@ class PreparedStudy:
                     worker=worker,
                 ) as crew,
             ):
-                bench = LockedWorkbench(attendance.over(workbench, store), locks)
+                # For all of the run from its first measurement on: what is between two trials builds, on the
+                # same processors.
+                bench = PreparedWorkbench(attendance.over(workbench, store), lambda _folder: locks.take())
                 if worker:
                     locks.take()  # before it is given a trial that it could not measure
                 run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock, crew)
