@@ -19,15 +19,14 @@ import httpx
 import pytest
 
 from tests.fixtures.engine import Engine
-from tests.fixtures.launchers import ContainerRig
+from tests.fixtures.launchers import ContainerRig, spec_of
 from tests.fixtures.ports import free_port
-from tuner.errors import BinaryInvalid, DiskFull, HostError, LaunchFailed, LoadFailed, ToolMissing
-from tuner.launch import ContainerEngine, ContainerLauncher, ContainerLimits, check_syntax, read_arguments
+from tuner.errors import DiskFull, HostError, LaunchFailed, LoadFailed, ToolMissing
+from tuner.launch import ContainerEngine, ContainerLauncher, ContainerLimits, read_arguments
 from tuner.launch.container import ImageExecutor, remove_leftovers
 from tuner.launch.container.options import SERVER_PORT
 from tuner.model import Artifact, LaunchSpec, Settings
 from tuner.owner import LABEL_NAMESPACE, LABEL_OWNER, Owner, this_process
-from tuner.process import ProcessTimeout
 
 pytestmark = pytest.mark.integration
 MEMORY_BYTES = 128 << 20
@@ -47,21 +46,10 @@ def engine(docker_engine: Engine) -> ContainerEngine:
 
 @pytest.fixture
 def make_spec(rig: ContainerRig, tmp_path: Path) -> Callable[..., LaunchSpec]:
-    model = tmp_path / "model.gguf"
-    model.write_bytes(b"GGUF")
+    """A spec of a fake that behaves as the keywords say."""
 
     def make(artifact: Artifact | None = None, **behaviour: Any) -> LaunchSpec:
-        return LaunchSpec(
-            artifact=artifact or rig.artifact(**behaviour),
-            model=model,
-            args=Settings(parallel=2),
-            env=Settings(),
-            context_per_request=500,
-            log=tmp_path / "server.log",
-            trial="trial-7",
-            ready_timeout_s=20.0,
-            stop_grace_s=5.0,
-        )
+        return spec_of(rig, tmp_path, artifact, **behaviour)
 
     return make
 
@@ -366,45 +354,3 @@ def test_more_cpus_than_there_are(make_spec: Callable[..., LaunchSpec], engine: 
     launcher = ContainerLauncher(engine, limits=ContainerLimits(cpus=4000))
     with pytest.raises(HostError, match=r"serve\.container\.cpus"), launcher.launch(make_spec()):
         pytest.fail("the block must not begin")
-
-
-# --- short answers ------------------------------------------------------------------------------------
-
-
-def test_an_image_without_the_program(rig: ContainerRig, engine: ContainerEngine) -> None:
-    artifact = replace(rig.artifact(), server=Path("/no/llama-server"))
-    with pytest.raises(BinaryInvalid, match="exec /no/llama-server failed: No such file"):
-        read_arguments(artifact.server, ImageExecutor(engine, artifact))
-    folder = replace(artifact, server=Path("/usr/bin"))
-    with pytest.raises(BinaryInvalid):
-        read_arguments(folder.server, ImageExecutor(engine, folder))
-    other = replace(artifact, server=Path("/bin/true"))
-    with pytest.raises(BinaryInvalid, match="does not answer like a llama-server"):
-        read_arguments(other.server, ImageExecutor(engine, other))
-
-
-def test_output_and_exit_code(rig: ContainerRig, engine: ContainerEngine) -> None:
-    executor = ImageExecutor(engine, rig.artifact())
-    told = executor.capture(["/bin/sh", "-c", "echo $A; echo err >&2; exit 3"], {"A": "x y"}, timeout_s=20)
-    assert (told.exit_code, told.stdout, told.stderr) == (3, "x y\n", "err\n")
-    killed = executor.capture(["/bin/sh", "-c", "kill -ABRT $$"], timeout_s=20)
-    assert killed.exit_code == 134
-    assert executor.capture(["/bin/sh", "-c", "ls /sys/class/net"], timeout_s=20).stdout == "lo\n"
-
-
-def test_an_answer_that_does_not_come(rig: ContainerRig, engine: ContainerEngine) -> None:
-    artifact = rig.artifact()
-    started = time.monotonic()
-    with pytest.raises(ProcessTimeout, match=r"within 0\.5 s"):
-        ImageExecutor(engine, artifact).capture(["/bin/sleep", "60"], timeout_s=0.5)
-    assert time.monotonic() - started < 10
-    words = ["ps", "--all", "--quiet", f"--filter=ancestor={artifact.image}"]
-    assert rig.engine.docker(*words) == ""
-
-
-def test_check_syntax_in_an_image(rig: ContainerRig, engine: ContainerEngine) -> None:
-    artifact = rig.artifact()
-    executor = ImageExecutor(engine, artifact)
-    check_syntax(artifact.server, ["--ubatch-size", "64"], {}, executor)
-    with pytest.raises(Exception, match="invalid argument: --no-such"):
-        check_syntax(artifact.server, ["--no-such"], {}, executor)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.launchers import ContainerRig, ProcessRig, Rig
+from tests.fixtures.launchers import ContainerRig, ProcessRig, Rig, spec_of
 from tuner.errors import ArgumentRefused, LaunchFailed, LoadFailed
 from tuner.launch import Launcher
 from tuner.model import Artifact, LaunchSpec, Settings
@@ -41,22 +41,10 @@ def launcher(rig: Rig) -> Launcher:
 
 @pytest.fixture
 def make_spec(rig: Rig, tmp_path: Path) -> Callable[..., LaunchSpec]:
-    """A spec of a fake that behaves as the keywords say, with two slots."""
-    model = tmp_path / "model.gguf"
-    model.write_bytes(b"GGUF")
+    """A spec of a fake that behaves as the keywords say."""
 
     def make(artifact: Artifact | None = None, **behaviour: Any) -> LaunchSpec:
-        return LaunchSpec(
-            artifact=artifact or rig.artifact(**behaviour),
-            model=model,
-            args=Settings(parallel=2),
-            env=Settings(),
-            context_per_request=500,
-            log=tmp_path / "logs" / "server.log",
-            trial="trial-7",
-            ready_timeout_s=20.0,
-            stop_grace_s=5.0,
-        )
+        return spec_of(rig, tmp_path, artifact, **behaviour)
 
     return make
 

@@ -4,7 +4,7 @@ from tuner.build.base import Builder, BuildProgress, ProgressListener
 from tuner.build.cache import CachedBuilder
 from tuner.build.cmake import CMakeBuilder
 from tuner.build.configure import PERPLEXITY, SERVER
-from tuner.build.docker import DockerBuilder, Recipe, cmake_words
+from tuner.build.docker import DockerBuilder
 from tuner.build.dockerfiles import base_images, shipped_file, shipped_recipe
 from tuner.build.engine import Engine, find_engine
 from tuner.build.entry import CachedBuild, collect, list_builds
@@ -13,6 +13,7 @@ from tuner.build.history import HISTORIC_FLAGS
 from tuner.build.images import collect_images, list_images
 from tuner.build.options import as_cmake, check_flags
 from tuner.build.prebuilt import PrebuiltBuilder
+from tuner.build.recipe import Recipe, cmake_words
 from tuner.build.server_binary import server_version
 from tuner.build.toolchain import Tool, Toolchain, cpu_model, find_toolchain
 from tuner.build.verdicts import FlagEffect, FlagVerdict

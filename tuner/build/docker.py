@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuner.build.base import BuildProgress, ProgressListener
-from tuner.build.configure import TARGET, Configured, read_configured
-from tuner.build.diagnosis import (
-    cmake_error,
-    compiler_errors,
-    image_output,
-    image_progress,
-    out_of_space,
-    read_tail,
-)
-from tuner.build.engine import Engine, Image, bind_mount, engine_error
+from tuner.build.configure import TARGET, Configured
+from tuner.build.diagnosis import compiler_errors, image_output, image_progress, read_tail
+from tuner.build.engine import Engine, Image, raise_for_engine
+from tuner.build.image_planner import ImagePlanner
 from tuner.build.images import (
     LABEL_FLAGS,
     LABEL_KEY,
@@ -29,46 +21,17 @@ from tuner.build.images import (
     REPOSITORY,
     hold_image,
 )
-from tuner.build.options import as_cmake, is_on, tree_options
-from tuner.build.plans import PlanStore
-from tuner.build.toolchain import cpu_model
+from tuner.build.options import is_on
+from tuner.build.recipe import Recipe, cmake_words
 from tuner.clock import Clock, SystemClock
-from tuner.errors import BuildFailed, DiskFull, HostError
-from tuner.locking import FileLock, lock, raise_host_error, remove_stale, scratch_folder
-from tuner.model import Artifact, BuildPlan, Reason, Settings, SourceTree, digest
+from tuner.errors import BuildFailed, HostError
+from tuner.locking import FileLock, lock, raise_host_error
+from tuner.model import Artifact, BuildPlan, Reason, Settings, SourceTree
 from tuner.process import ProcessTimeout
 
-_KEY_VERSION = "1"
-"""Raise it when images of an older tuner must not be reused."""
 SERVER_IN_IMAGE = Path("/usr/local/bin/llama-server")
 _VERSION_IN_IMAGE = "/usr/local/share/llama-server/version"
-_CONFIGURE_TIMEOUT_S = 600.0
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Which Dockerfile, and what it starts from. The stages and arguments are described in docker/."""
-
-    dockerfile: Path
-    build_image: str | None = None
-    """None: the file's."""
-    runtime_image: str | None = None
-    build_packages: str | None = None
-    """Packages to install, separated by spaces; empty: none, and no network is needed; None: the file's."""
-    runtime_packages: str | None = None
-    options: Settings = field(default_factory=Settings)
-    """CMake variables of this image; a study's flags win."""
-
-    def arguments(self) -> list[str]:
-        """`--build-arg` words."""
-        values = {
-            "BUILD_IMAGE": self.build_image,
-            "RUNTIME_IMAGE": self.runtime_image,
-            "BUILD_PACKAGES": self.build_packages,
-            "RUNTIME_PACKAGES": self.runtime_packages,
-        }
-        return [f"--build-arg={name}={value}" for name, value in values.items() if value is not None]
 
 
 class DockerBuilder:
@@ -102,45 +65,24 @@ class DockerBuilder:
         self._source_hash = source_hash
         self._clock = clock or SystemClock()
         self._held: dict[str, FileLock] = {}
-        self._store = PlanStore(folder=folder / "plans")
-        self._plans: dict[Settings, BuildPlan] = {}
-        self._refusals: dict[Settings, BuildFailed] = {}
+        self._planner = ImagePlanner(source, recipe, engine=engine, folder=folder, timeout_s=timeout_s)
         self._failures: dict[str, BuildFailed] = {}
-        self._tools: Image | None = None
 
     def plan(self, flags: Settings) -> BuildPlan:
         """What these flags would compile; makes the image of the tools when it is not there.
 
         Raises UserError, BuildFailed (configure-failed), DiskFull, HostError.
         """
-        if (plan := self._plans.get(flags)) is not None:
-            return plan
-        if (refusal := self._refusals.get(flags)) is not None:
-            raise BuildFailed(str(refusal), reason=refusal.reason, log=refusal.log) from refusal
-        options = self._options(flags)
-        tools = self._tools_image()
-        stored_under = digest(
-            _KEY_VERSION, tools.id, self._source.content_hash, options.to_json(), self._recipe_digest()
-        )
-        plan = self._store.load(stored_under, flags)
-        if plan is None:
-            try:
-                plan = self._plan(flags, self._configure(options, tools), tools)
-            except BuildFailed as error:
-                self._refusals[flags] = error
-                raise
-            self._store.save(stored_under, plan)
-        self._plans[flags] = plan
-        return plan
+        return self._planner.plan(flags)
 
     @property
     def identity(self) -> str:
         """Of what compiles: the image of the tools, and the recipe."""
-        return digest(self._tools_image().id, self._recipe_digest())
+        return self._planner.identity
 
     def configured(self, flags: Settings) -> Configured:
         """What `flags` would build; its folder is gone. Raises as `plan` does."""
-        return self._configure(self._options(flags), self._tools_image())
+        return self._planner.configured(flags)
 
     def build(self, plan: BuildPlan, into: Path, log: Path, on_progress: ProgressListener) -> Artifact:
         """The image of `plan`, from the engine where it has it; its id lands in `into/image.txt`.
@@ -191,115 +133,6 @@ class DockerBuilder:
             held.release()
         self._held.clear()
 
-    # --- planning ----------------------------------------------------------------------------------
-
-    def _tools_image(self) -> Image:
-        if self._tools is not None:
-            return self._tools
-        parent = self._scratch_parent()
-        with scratch_folder(parent) as scratch:
-            context, id_file, log = scratch / "context", scratch / "id", parent / "tools.log"
-            context.mkdir()
-            log.unlink(missing_ok=True)
-            code = self._engine.run(
-                *("build", "--progress=plain", f"--file={self._recipe.dockerfile}", "--target=tools"),
-                *self._recipe.arguments(),
-                f"--iidfile={id_file}",
-                context,
-                log=log,
-                timeout_s=self._timeout_s,
-            )
-            said = read_tail(log) if log.exists() else ""
-            if code != 0:
-                self._raise_for_engine(said, log)
-                raise HostError(
-                    f"the image of the build's tools cannot be made from "
-                    f"{self._recipe.build_image or self._recipe.dockerfile.name}: "
-                    f"{_step_error(said)}; see {log}"
-                )
-            found = self._engine.image(id_file.read_text().strip())
-        if found is None:
-            raise HostError("the engine lost the image of the build's tools; start again")
-        self._tools = found
-        return found
-
-    def _options(self, flags: Settings) -> Settings:
-        return tree_options(self._recipe.options.merged(flags), self._source)
-
-    def _configure(self, options: Settings, tools: Image) -> Configured:
-        """Configure inside the tools' image, with tree and folder at the places they have here."""
-        parent = self._scratch_parent()
-        log = parent / f"configure-{digest(options.to_json())[:16]}.log"
-        log.unlink(missing_ok=True)
-        root = self._source.root.resolve()
-        with scratch_folder(parent) as scratch:
-            folder = scratch.resolve() / "build"
-            folder.mkdir()
-            try:
-                code = self._engine.run(
-                    *("run", "--rm", "--network=none", f"--user={os.getuid()}:{os.getgid()}"),
-                    *("--env=HOME=/tmp", "--env=LC_ALL=C", "--env=GIT_DIR=/nonexistent", "--cap-drop=ALL"),
-                    *(bind_mount(root, root, readonly=True), bind_mount(folder, folder)),
-                    *("--entrypoint=cmake", tools.id),
-                    *("-G", "Ninja", "-S", str(root), "-B", str(folder), *_words(options)),
-                    log=log,
-                    timeout_s=_CONFIGURE_TIMEOUT_S,
-                )
-            except ProcessTimeout as error:
-                raise BuildFailed(
-                    f"cmake did not finish within {_CONFIGURE_TIMEOUT_S:g} s; see {log}",
-                    reason=Reason.CONFIGURE_FAILED,
-                    log=str(log),
-                ) from error
-            if code != 0:
-                said = read_tail(log)
-                self._raise_for_engine(said, log)
-                raise BuildFailed(
-                    f"cmake failed: {cmake_error(said)}; see {log}",
-                    reason=Reason.CONFIGURE_FAILED,
-                    log=str(log),
-                )
-            configured = read_configured(root, folder, [], log)
-        log.unlink(missing_ok=True)
-        return configured
-
-    def _plan(self, flags: Settings, configured: Configured, tools: Image) -> BuildPlan:
-        native = is_on(configured.variables.get("GGML_NATIVE", "OFF"))
-        return BuildPlan(
-            flags=flags,
-            fingerprint=configured.program.fingerprint,
-            key=digest(
-                _KEY_VERSION,
-                configured.program.fingerprint,
-                self._source.content_hash,
-                tools.id,
-                configured.compilers,
-                self._recipe_digest(),
-                cpu_model() if native else "",
-            ),
-            toolchain=f"{configured.compilers} in {self._recipe.build_image or 'the default image'}",
-        )
-
-    def _ccache_namespace(self, flags: Settings) -> str:
-        """`-march=native` means another thing on another CPU; all else is shared, also with exports."""
-        native = is_on(self._options(flags).get("GGML_NATIVE", True))
-        return digest(cpu_model())[:12] if native else "any"
-
-    def _recipe_digest(self) -> str:
-        recipe = self._recipe
-        return digest(recipe.dockerfile.read_text(), recipe.options.to_json(), *recipe.arguments())
-
-    def _scratch_parent(self) -> Path:
-        parent = self._folder / "scratch"
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise_host_error(error, parent)
-        remove_stale(parent)
-        return parent
-
-    # --- building ----------------------------------------------------------------------------------
-
     def _finished(self, tag: str, plan: BuildPlan) -> Image | None:
         image = self._engine.image(tag)
         return image if image is not None and image.labels.get(LABEL_KEY) == plan.key else None
@@ -333,7 +166,7 @@ class DockerBuilder:
                 *self._recipe.arguments(),
                 f"--build-arg=CMAKE_FLAGS={shlex.join(words)}",
                 f"--build-arg=JOBS={self._jobs or ''}",
-                f"--build-arg=CCACHE_NAMESPACE={self._ccache_namespace(plan.flags)}",
+                f"--build-arg=CCACHE_NAMESPACE={self._planner.ccache_namespace(plan.flags)}",
                 f"--build-arg=LLAMA_COMMIT={self._source.origin}",
                 f"--label={LABEL_KEY}={plan.key}",
                 f"--label={LABEL_FLAGS}={plan.flags.to_json()}",
@@ -354,7 +187,7 @@ class DockerBuilder:
             ) from error
         if code != 0:
             said = read_tail(log)
-            self._raise_for_engine(said, log)
+            raise_for_engine(said, self._folder, log)
             raise BuildFailed(
                 f"the build failed: {compiler_errors(image_output(said))}\nsee {log}",
                 reason=Reason.BUILD_FAILED,
@@ -378,7 +211,7 @@ class DockerBuilder:
         )
         lines = [line for line in answer.stdout.splitlines() if line.startswith("version: ")]
         if answer.exit_code != 0 or not lines:
-            self._raise_for_engine(answer.stderr, log)
+            raise_for_engine(answer.stderr, self._folder, log)
             raise BuildFailed(
                 f"what was built does not run: {TARGET} --version said "
                 f"{(answer.stdout + answer.stderr).strip()[:300]!r}; see {log}",
@@ -392,38 +225,6 @@ class DockerBuilder:
             raise HostError(
                 f"{self._source.origin} was edited while it was in use; start again to build it as it is now"
             )
-
-    def _raise_for_engine(self, said: str, log: Path) -> None:
-        """Raise for what has nothing to do with the flags: no engine, no disk."""
-        if out_of_space(said, self._folder):
-            raise DiskFull(
-                f"no space left for images: free some (`tuner builds gc`, `docker system df`); see {log}"
-            )
-        if (
-            "Cannot connect to the Docker daemon" in said
-            or "permission denied while trying to connect" in said
-        ):
-            raise engine_error(said)
-
-
-def cmake_words(flags: Settings, source: SourceTree, *, cuda: bool) -> tuple[str, ...]:
-    """Every `-D` that a shipped Dockerfile needs for `flags`. Raises UserError."""
-    launchers = ("C", "CXX", "CUDA") if cuda else ("C", "CXX")
-    return (
-        *_words(tree_options(flags, source)),
-        *(f"-DCMAKE_{language}_COMPILER_LAUNCHER=ccache" for language in launchers),
-    )
-
-
-def _words(options: Settings) -> list[str]:
-    return [f"-D{name}={as_cmake(value)}" for name, value in options.items()]
-
-
-def _step_error(said: str) -> str:
-    """The engine's own last word on why a step failed."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    wanted = [line for line in lines if "ERROR" in line or line.startswith("failed to")]
-    return (wanted or lines or ["it said nothing"])[-1][:300]
 
 
 def _say_waiting() -> None:

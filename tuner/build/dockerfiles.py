@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tuner.build.docker import Recipe
+from tuner.build.recipe import Recipe
 from tuner.errors import HostError
 from tuner.model import Settings
 

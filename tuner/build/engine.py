@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.errors import HostError, ToolMissing
+from tuner.build.diagnosis import out_of_space
+from tuner.errors import DiskFull, HostError, ToolMissing
 from tuner.process import Captured, ProcessTimeout, base_environment, capture, run
 
 _NEEDED = (20, 10)
@@ -149,6 +150,16 @@ def engine_error(said: str) -> HostError:
             f"(docker: {text})"
         )
     return HostError(f"docker: {text}")
+
+
+def raise_for_engine(said: str, folder: Path, log: Path) -> None:
+    """Raise for what has nothing to do with the flags: no engine, no disk (`folder` is on the same one)."""
+    if out_of_space(said, folder):
+        raise DiskFull(
+            f"no space left for images: free some (`tuner builds gc`, `docker system df`); see {log}"
+        )
+    if "Cannot connect to the Docker daemon" in said or "permission denied while trying to connect" in said:
+        raise engine_error(said)
 
 
 def _ask(program: Path, words: Sequence[str | Path], timeout_s: float, host: str = "") -> Captured:

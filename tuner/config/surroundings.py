@@ -20,7 +20,9 @@ def _check_command(value: Any) -> tuple[str, ...]:
             f"{describe(value)} would need a shell, and there is none: write a list of words, such as "
             "[systemctl, stop, llama-server]"
         )
-    if not isinstance(value, list | tuple) or not value:
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("the command has no words; write [PROGRAM, ARGUMENT, …], or take it out")
+    if not isinstance(value, list | tuple):
         raise ValueError(f"a command as a list of words is needed, not {describe(value)}")
     wrong = [word for word in value if isinstance(word, bool) or not isinstance(word, str | int | float)]
     if wrong:
@@ -50,6 +52,15 @@ class ErrandSpec(Section):
         return Errand(argv=self.command, timeout_s=self.timeout_s)
 
 
+def _commands(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError(
+            f"a list of commands is needed, each a list of words, not {describe(value)}: write "
+            "[[systemctl, stop, llama-server]]"
+        )
+    return list_to_tuple(value)
+
+
 def _errand_shape(value: Any) -> Any:
     return value if isinstance(value, dict | ErrandSpec) else {"command": value}
 
@@ -62,7 +73,7 @@ Errands = Annotated[
         ],
         ...,
     ],
-    BeforeValidator(list_to_tuple),
+    BeforeValidator(_commands),
 ]
 """Commands, each as a list of words, or with `timeout_s` beside it."""
 

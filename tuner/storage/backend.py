@@ -105,4 +105,5 @@ def translated_storage_errors(url: str) -> Iterator[None]:
 
 def mask_password(url: str) -> str:
     """The URL with its password replaced by stars, for messages and logs."""
-    return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", url)
+    # Up to the last @: one within the password should have been written %40, and would show the rest of it.
+    return re.sub(r"(://[^:/@]*:).*@", r"\1***@", url)

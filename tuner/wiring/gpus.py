@@ -52,10 +52,12 @@ def share_host(wanted: str, driver: GpuDriver | str, cores: Sequence[int]) -> tu
 
     Raises UserError for a GPU that there is not, HostError where there is none at all.
     """
+    numbers = _numbers(wanted)
     if isinstance(driver, str) or not driver.gpus:
         why = driver if isinstance(driver, str) else "the driver knows none"
         raise HostError(f"--gpus {wanted}: this host has no GPU to measure on ({why})")
-    indices = _indices(wanted, len(driver.gpus))
+    count = len(driver.gpus)
+    indices = tuple(range(count)) if numbers is None else _known(numbers, count)
     ordered, share = sorted(cores), max(1, len(cores) // len(indices))
     return tuple(
         GpuWorker(
@@ -161,15 +163,21 @@ def run_on_gpus(
     return GpuWorkers(plans, command, environment, logs, say, SystemClock()).run()
 
 
-def _indices(wanted: str, count: int) -> tuple[int, ...]:
+def _numbers(wanted: str) -> tuple[int, ...] | None:
+    """The GPUs that are named; None: all."""
     if wanted.strip() == "all":
-        return tuple(range(count))
+        return None
     try:
         found = tuple(int(word) for word in wanted.split(","))
     except ValueError as error:
         raise UserError(f"--gpus {wanted!r}: write all, or numbers such as 0,1") from error
-    if wrong := [index for index in found if not 0 <= index < count]:
-        raise UserError(f"--gpus {wanted}: there is no GPU {wrong[0]}; this host has 0 to {count - 1}")
     if len(set(found)) < len(found):
         raise UserError(f"--gpus {wanted}: a GPU is named twice")
     return found
+
+
+def _known(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
+    if wrong := [number for number in numbers if not 0 <= number < count]:
+        named = ",".join(map(str, numbers))
+        raise UserError(f"--gpus {named}: there is no GPU {wrong[0]}; this host has 0 to {count - 1}")
+    return numbers

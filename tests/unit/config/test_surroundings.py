@@ -34,9 +34,9 @@ def test_commands_are_lists_of_words_with_a_time_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("before: systemctl stop x", "a list is needed"),
+        ("before: systemctl stop x", "write [[systemctl, stop, llama-server]]"),
         ("before: [systemctl stop x]", "no"),
-        ("before: [[]]", "a command as a list of words is needed"),
+        ("before: [[]]", "the command has no words"),
         ("before: [[true]]", "put it in quotes"),
         ("before: [['']]", "the first word is the program"),
         ("before: [[a, [b]]]", "no word of a command"),

@@ -70,6 +70,11 @@ def test_what_names_no_gpu_is_the_user_s_mistake(wanted: str) -> None:
         share_host(wanted, _driver(), range(4))
 
 
+def test_what_is_no_number_is_a_mistake_on_a_host_without_gpus_too() -> None:
+    with pytest.raises(UserError, match="write all, or numbers"):
+        share_host("7,x", find_gpus(FakeNvml(no_driver=True)), range(4))
+
+
 def test_a_host_without_gpus_is_told() -> None:
     for driver in (find_gpus(FakeNvml(no_driver=True)), find_gpus(FakeNvml())):
         with pytest.raises(HostError, match="no GPU to measure on"):
