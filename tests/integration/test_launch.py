@@ -60,7 +60,10 @@ def complete(base_url: str, tokens: int = 8) -> httpx.Response:
 def gone(pid: int, within_s: float = 10.0) -> bool:
     limit = time.monotonic() + within_s
     while time.monotonic() < limit:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.05)
     return False
