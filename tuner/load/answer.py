@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.load.stream import Arrival, decode, json_events
+from tuner.load.arena import Arrival
+from tuner.load.stream import decode, json_events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,11 @@
 """One request over a connection of its own, recorded and not looked at.
 
 What this costs falls on the processors that the server may be using, so while the clock runs nothing is
-decoded: received bytes are kept with their arrival times. All connections are read into one buffer; to
-allocate room for each read costs half as much again per streamed token.
+decoded: received bytes are kept with their arrival times, in an arena that all connections share.
+
+A client that is alone, one request at a time, waits where it reads, in one system call a token instead of
+two, and meets the event loop only every `LOOK_AROUND_S`: woken with cold caches, as it always is, an event
+loop's bookkeeping for one request costs as much as receiving thirty tokens.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from tuner.errors import HostError
-from tuner.load.reception import LOOK_AROUND_S, ReceivingSelector
+from tuner.load.arena import FULL_BYTES, NOTE, Arena, Arrival, Received
+from tuner.load.reception import ReceivingSelector
 from tuner.load.request import Endpoint
-from tuner.load.stream import Arrival
 
-_BUFFER_BYTES: Final = 64 * 1024
+LOOK_AROUND_S: Final = 0.05
+"""So long may a client that is alone keep the event loop from anything else."""
+_LOOK_AROUND: Final = struct.pack("ll", 0, round(LOOK_AROUND_S * 1e6))
+"""The same as a timeval, for SO_RCVTIMEO (socket(7))."""
 
 _PATIENCE_S: Final = 0.001
 """So long may one connection hold up the others; what takes longer goes through the event loop."""
@@ -65,32 +72,40 @@ class Exchange:
     sent_s: float
     """When the connection was begun: a full accept queue is part of what a client waits for."""
     ended_s: float
-    arrivals: tuple[Arrival, ...]
+    arrivals: Sequence[Arrival]
     end: End
     detail: str = ""
 
 
 class Client:
-    """Sends requests to one server, any number at a time. For use within one event loop, on `selector`."""
+    """Sends requests to one server, any number at a time. For use within one event loop, on `selector`.
+
+    `alone`: never more than one at a time, and nothing in the event loop is more urgent than `LOOK_AROUND_S`.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, limits: Limits, now: Callable[[], float], selector: ReceivingSelector
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        now: Callable[[], float],
+        selector: ReceivingSelector,
+        *,
+        alone: bool = False,
     ) -> None:
         self._address = (endpoint.host, endpoint.port)
         self._family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         self._limits = limits
         self._now = now
         self._selector = selector
-        self._patience_s = LOOK_AROUND_S if selector.alone else _PATIENCE_S
-        # Shared: a receiver fills and empties the buffer without giving another connection a turn in between.
-        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._alone = alone
+        self._patience_s = LOOK_AROUND_S if alone else _PATIENCE_S
+        self._arena = Arena()
 
     async def exchange(self, request: bytes) -> Exchange:
         """Send `request`; return when the connection is closed, or a limit is reached.
 
         Trouble with the server is part of the result. Raises HostError when this host is out of sockets.
         """
-        loop = asyncio.get_running_loop()
         sent_s = self._now()
         try:
             connection = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -100,7 +115,7 @@ class Client:
             try:
                 if not _connected_soon(connection, self._address, self._patience_s):
                     async with asyncio.timeout(self._limits.request_s):
-                        await loop.sock_connect(connection, self._address)
+                        await asyncio.get_running_loop().sock_connect(connection, self._address)
             except TimeoutError:
                 return self._ended(sent_s, End.TIMEOUT, "the connection was not accepted in time")
             except OSError as error:
@@ -108,16 +123,11 @@ class Client:
                 await asyncio.sleep(0)  # a refusal comes at once, and the others must have their turn
                 return ended
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            recorder = _Recorder(connection, sent_s, self._limits, self._buffer, self._now, loop)
+            recorder = _Recorder(connection, sent_s, self._limits, self._arena, self._now)
             rest = request[recorder.send(request) :]
-            waits = self._selector.alone and not rest
-            if waits:
-                self._selector.make_wait(connection)
-            self._selector.receive(connection.fileno(), recorder.receive, waits=waits)
-            try:
-                return await recorder.record(rest)
-            finally:
-                self._selector.forget(connection.fileno())
+            if self._alone and not rest:
+                return await recorder.record_alone()
+            return await recorder.record_among_others(rest, self._selector)
 
     def _unconnected(self, sent_s: float, error: OSError) -> Exchange:
         if error.errno in _EXHAUSTED:
@@ -126,66 +136,47 @@ class Client:
         return self._ended(sent_s, End.BROKEN, f"cannot connect: {why}")
 
     def _ended(self, sent_s: float, end: End, detail: str) -> Exchange:
-        return Exchange(sent_s=sent_s, ended_s=self._now(), arrivals=(), end=end, detail=detail)
+        return Exchange(sent_s=sent_s, ended_s=self._now(), arrivals=Received(), end=end, detail=detail)
 
 
 class _Recorder:
-    """Keeps what arrives on one connection. `receive` is the hot path."""
+    """Keeps what arrives on one connection."""
+
+    __slots__ = (
+        "_arena",
+        "_connection",
+        "_ended",
+        "_left_bytes",
+        "_limits",
+        "_now",
+        "_over",
+        "_receive_into",
+        "_received",
+        "_sent_s",
+        "_streaming",
+        "_timer",
+    )
 
     def __init__(
         self,
         connection: socket.socket,
         sent_s: float,
         limits: Limits,
-        buffer: memoryview,
+        arena: Arena,
         now: Callable[[], float],
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._exchange: asyncio.Future[Exchange] = loop.create_future()
         self._connection = connection
         self._receive_into = connection.recv_into
         self._sent_s = sent_s
         self._limits = limits
-        self._buffer = buffer
+        self._arena = arena
         self._now = now
-        self._loop = loop
-        self._arrivals: list[Arrival] = []
+        self._received = Received()
         self._left_bytes = limits.answer_bytes
         self._streaming = False
+        self._ended: Exchange | None = None
+        self._over: asyncio.Future[Exchange] | None = None
         self._timer: asyncio.TimerHandle | None = None
-
-    async def record(self, rest: bytes) -> Exchange:
-        """Send the `rest` of a request, and wait for the end of the answer."""
-        self._watch()
-        # A server may answer, or refuse, before it has read all of a long request.
-        sending = self._loop.create_task(self._loop.sock_sendall(self._connection, rest)) if rest else None
-        try:
-            return await self._exchange
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            if sending is not None:
-                sending.cancel()
-                await asyncio.wait([sending])
-
-    def receive(self) -> bool:
-        """Take what has arrived; True when that was the end."""
-        try:
-            received = self._receive_into(self._buffer)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            self._finish(End.BROKEN, f"connection lost: {error.strerror or error}")
-            return True
-        if not received:
-            self._finish(End.CLOSED, "")
-            return True
-        self._arrivals.append((self._now(), bytes(self._buffer[:received])))
-        self._left_bytes -= received
-        if self._left_bytes < 0:
-            self._finish(End.OVERSIZED, f"an answer of more than {self._limits.answer_bytes} bytes")
-            return True
-        return False
 
     def send(self, request: bytes) -> int:
         """How many bytes the kernel took at once: all, but for the longest prompts."""
@@ -197,37 +188,125 @@ class _Recorder:
             # The server has closed already. It may have said why, and reading tells.
             return len(request)
 
-    def _finish(self, end: End, detail: str) -> None:
-        if self._exchange.done():  # ended from this side before, or cancelled
-            return
-        # An answer that the server closed was over with its last byte; the close itself is bookkeeping.
-        over = end is End.CLOSED and self._arrivals
-        self._exchange.set_result(
-            Exchange(
-                sent_s=self._sent_s,
-                ended_s=self._arrivals[-1][0] if over else self._now(),
-                arrivals=tuple(self._arrivals),
-                end=end,
-                detail=detail,
-            )
-        )
+    async def record_alone(self) -> Exchange:
+        """Wait for the end of the answer, looking around now and then."""
+        self._connection.setblocking(True)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LOOK_AROUND)
+        while True:
+            self._receive_for(LOOK_AROUND_S)
+            if self._ended is None:
+                self._check()
+            if self._ended is not None:
+                return self._ended
+            await asyncio.sleep(0)
 
-    def _watch(self) -> None:
+    async def record_among_others(self, rest: bytes, selector: ReceivingSelector) -> Exchange:
+        """Send the `rest` of a request, and wait for the end of the answer while `selector` receives it."""
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[Exchange] = loop.create_future()
+        self._over = over
+        # A server may answer, or refuse, before it has read all of a long request.
+        sending = loop.create_task(loop.sock_sendall(self._connection, rest)) if rest else None
+        selector.receive(self._connection.fileno(), self._receive)
+        self._watch(loop)
+        try:
+            return await over
+        finally:
+            selector.forget(self._connection.fileno())
+            if self._timer is not None:
+                self._timer.cancel()
+            if sending is not None:
+                sending.cancel()
+                await asyncio.wait([sending])
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Check the limits, and come back when the next could be reached: nothing is done per token."""
+        left_s = self._check()
+        if self._ended is None:
+            self._timer = loop.call_later(left_s, self._watch, loop)
+
+    def _receive_for(self, stretch_s: float) -> None:
+        """Take what arrives for about so long."""
+        arena, received, receive_into, now = self._arena, self._received, self._receive_into, self._now
+        log, note = received.log, NOTE.pack
+        block, used = arena.room()
+        received.lies_in(block)
+        until_s = now() + stretch_s
+        try:
+            while count := receive_into(block[used:]):
+                arrived_s = now()
+                log += note(arrived_s, used, used + count)
+                used += count
+                if arrived_s > until_s or used > FULL_BYTES:
+                    return
+            self._finish(End.CLOSED, "")
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._finish(End.BROKEN, f"connection lost: {error.strerror or error}")
+        finally:
+            self._left_bytes -= used - arena.used
+            arena.used = used
+
+    def _receive(self) -> bool:
+        """Take what has arrived; True when that was the end."""
+        arena, received = self._arena, self._received
+        block, used = arena.room()
+        try:
+            count = self._receive_into(block[used:])
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._finish(End.BROKEN, f"connection lost: {error.strerror or error}")
+            return True
+        if not count:
+            self._finish(End.CLOSED, "")
+            return True
+        if received.block is not block:
+            received.lies_in(block)
+        arena.used = end = used + count
+        received.log += NOTE.pack(self._now(), used, end)
+        self._left_bytes -= count
+        if self._left_bytes < 0:
+            self._check()
+            return True
+        return False
+
+    def _check(self) -> float:
+        """End what has reached a limit; else, in how many seconds the next could be reached."""
         now_s = self._now()
         left_s = self._sent_s + self._limits.request_s - now_s
-        if left_s <= 0:
-            self._finish(End.TIMEOUT, f"not finished within {self._limits.request_s:g} s")
-            return
-        if not self._streaming:
-            self._streaming = any(b"data:" in received for _, received in self._arrivals)
         quiet_left_s = self._limits.stall_s
-        if self._streaming:
-            quiet_left_s -= now_s - self._arrivals[-1][0]
+        if self._left_bytes < 0:
+            self._finish(End.OVERSIZED, f"an answer of more than {self._limits.answer_bytes} bytes")
+        elif left_s <= 0:
+            self._finish(End.TIMEOUT, f"not finished within {self._limits.request_s:g} s")
+        elif self._has_begun():
+            quiet_left_s -= now_s - (self._received.last_s or now_s)
             if quiet_left_s <= 0:
                 self._finish(End.STALLED, f"no byte for {self._limits.stall_s:g} s within the stream")
-                return
-        self._timer = self._loop.call_later(min(left_s, quiet_left_s), self._watch)
+        return min(left_s, quiet_left_s)
+
+    def _has_begun(self) -> bool:
+        """Whether the stream has."""
+        if not self._streaming:
+            self._streaming = any(b"data:" in received for _, received in self._received)
+        return self._streaming
+
+    def _finish(self, end: End, detail: str) -> None:
+        if self._ended is not None:  # ended from this side before
+            return
+        last_s = self._received.last_s
+        # An answer that the server closed was over with its last byte; the close itself is bookkeeping.
+        self._ended = Exchange(
+            sent_s=self._sent_s,
+            ended_s=self._now() if last_s is None or end is not End.CLOSED else last_s,
+            arrivals=self._received,
+            end=end,
+            detail=detail,
+        )
+        if self._over is not None and not self._over.done():  # else cancelled
+            self._over.set_result(self._ended)
 
 
 def _connected_soon(connection: socket.socket, address: tuple[str, int], patience_s: float) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_INT: Final = rb"-?(?:0|[1-9][0-9]{0,17})"
+_INT: Final = rb"-?+(?:[1-9][0-9]{0,17}+|0)"
 # Non-empty; what JSON forbids in a string is left out, and UTF-8 is checked apart.
 _TEXT: Final = rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))++"'
 

@@ -10,59 +10,38 @@ from __future__ import annotations
 
 import select
 import selectors
-import socket
-import struct
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 Receiver = Callable[[], bool]
 """Takes what one socket has; True when the event loop has something to do because of it."""
-
-LOOK_AROUND_S: Final = 0.05
-"""So long may the event loop be kept from anything else while one socket is waited for."""
-_LOOK_AROUND: Final = struct.pack("ll", 0, round(LOOK_AROUND_S * 1e6))
-"""The same as a timeval, for SO_RCVTIMEO (socket(7))."""
 
 
 class ReceivingSelector(selectors.BaseSelector):
     """Serves the receivers of some sockets itself, and everything else as epoll(7) does.
 
     asyncio's own descriptors are in an epoll of theirs, which is one more descriptor to this one.
-
-    `alone`: there is never more than one receiver, and nothing else is urgent while there is one. Then its
-    socket is waited for where it is read, in one system call instead of two, if it has been made to wait.
     """
 
-    def __init__(self, *, alone: bool = False) -> None:
-        self.alone = alone
+    def __init__(self) -> None:
         self._others = selectors.EpollSelector()
         self._poll = select.epoll()
         self._poll.register(self._others.fileno(), select.EPOLLIN)
         self._receivers: dict[int, Receiver] = {}
-        self._waiting: Receiver | None = None
 
-    def make_wait(self, connection: socket.socket) -> None:
-        """From now on reading `connection` waits for a while."""
-        connection.setblocking(True)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LOOK_AROUND)
-
-    def receive(self, descriptor: int, receiver: Receiver, *, waits: bool = False) -> None:
-        """Call `receiver` whenever `descriptor` has something, until `forget`; `waits` after `make_wait`."""
+    def receive(self, descriptor: int, receiver: Receiver) -> None:
+        """Call `receiver` whenever `descriptor` has something, until `forget`."""
         self._receivers[descriptor] = receiver
         self._poll.register(descriptor, select.EPOLLIN)
-        self._waiting = receiver if waits else None
 
     def forget(self, descriptor: int) -> None:
         """Leave `descriptor` alone from now on; to be called before it is closed."""
-        self._waiting = None
         if self._receivers.pop(descriptor, None) is not None:
             self._poll.unregister(descriptor)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """As `selectors.BaseSelector.select`, but that receivers may end the wait with nothing selected."""
-        if self._waiting is not None and (timeout is None or timeout > LOOK_AROUND_S):
-            return self._select_alone(self._waiting)
         until_s = None if timeout is None else time.monotonic() + timeout
         left_s = -1.0 if timeout is None else max(timeout, 0.0)
         receivers = self._receivers
@@ -75,15 +54,8 @@ class ReceivingSelector(selectors.BaseSelector):
                     wanted = True
             if wanted:
                 return self._others.select(0)
-            if until_s is not None:
-                left_s = max(until_s - time.monotonic(), 0.0)
-
-    def _select_alone(self, receiver: Receiver) -> list[tuple[selectors.SelectorKey, int]]:
-        now = time.monotonic
-        until_s = now() + LOOK_AROUND_S
-        while not receiver() and now() < until_s:
-            pass
-        return self._others.select(0)
+            if until_s is not None and (left_s := until_s - time.monotonic()) < 0:
+                left_s = 0.0
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """As `selectors.BaseSelector.register`."""

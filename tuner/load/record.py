@@ -69,9 +69,11 @@ def looks_failed(exchange: Exchange) -> bool:
     tail = b""
     for _, received in reversed(exchange.arrivals):
         tail = received + tail
+        if b'"timings"' in tail or b'"usage"' in tail:
+            return False
         if len(tail) >= _TAIL_BYTES:
             break
-    return b'"timings"' not in tail and b'"usage"' not in tail
+    return True
 
 
 def _judge(exchange: Exchange, stream: DecodedStream, asked: int, natural: bool) -> tuple[RequestStatus, str]:

@@ -50,9 +50,9 @@ def play_run(
         for turns in conversations(schedule)
     ]
     limits = Limits(request_s=workload.request_timeout_s, stall_s=workload.stall_timeout_s)
-    selector = ReceivingSelector(alone=alone)
+    selector = ReceivingSelector()
     stage = Stage(
-        client=Client(endpoint, limits, now, selector),
+        client=Client(endpoint, limits, now, selector, alone=alone),
         now=now,
         on_request=on_request,
         total=len(schedule),

@@ -17,13 +17,11 @@ from typing import Any, Final
 
 import httptools
 
+from tuner.load.arena import Arrival
 from tuner.load.delta import read_delta
 from tuner.load.plain import count_plain
 from tuner.load.sse import MAX_LINE_BYTES, Event, EventParser, LineTooLong
 from tuner.model import ServerTimings
-
-Arrival = tuple[float, bytes]
-"""When bytes came (seconds on the run's monotonic clock), and the bytes."""
 
 _MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 _EXCERPT_BYTES: Final = 120

@@ -32,8 +32,8 @@ def _exchange(
     endpoint: Endpoint, limits: Limits, request: bytes | None = None, *, alone: bool = False
 ) -> Exchange:
     body = completion_request(endpoint, [1, 2, 3], 4) if request is None else request
-    selector = ReceivingSelector(alone=alone)
-    client = Client(endpoint, limits, time.perf_counter, selector)
+    selector = ReceivingSelector()
+    client = Client(endpoint, limits, time.perf_counter, selector, alone=alone)
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         return runner.run(client.exchange(body))
 
@@ -58,8 +58,8 @@ def test_what_arrives_is_kept_with_its_time(alone: bool) -> None:
 
 
 @_either
-def test_a_large_answer_survives_the_shared_buffer(alone: bool) -> None:
-    data = bytes(range(256)) * 4096
+def test_a_large_answer_survives_shared_memory(alone: bool) -> None:
+    data = bytes(range(256)) * (100 * 1024)  # more than a block of the arena
     exchange = _against([Send(data)], alone=alone)
     assert b"".join(received for _, received in exchange.arrivals) == data
     assert len(exchange.arrivals) > 1
@@ -103,7 +103,7 @@ def test_a_full_accept_queue_is_waited_for_within_the_limit(alone: bool) -> None
         finally:
             for one in filling:
                 one.close()
-    assert (exchange.end, exchange.arrivals) == (End.TIMEOUT, ())
+    assert (exchange.end, len(exchange.arrivals)) == (End.TIMEOUT, 0)
     assert "not accepted in time" in exchange.detail
 
 
@@ -169,9 +169,9 @@ def test_a_name_that_does_not_exist() -> None:
 @_either
 def test_an_exchange_can_be_cancelled_while_it_waits(alone: bool) -> None:
     with ScriptedServer([[Send(HEAD + content()), Hang()]]) as server:
-        selector = ReceivingSelector(alone=alone)
+        selector = ReceivingSelector()
         endpoint = completion_endpoint(server.base_url)
-        client = Client(endpoint, Limits(request_s=60, stall_s=60), time.perf_counter, selector)
+        client = Client(endpoint, Limits(request_s=60, stall_s=60), time.perf_counter, selector, alone=alone)
 
         async def cancelled() -> float:
             exchange = asyncio.create_task(client.exchange(completion_request(endpoint, [1], 4)))

@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fakes.scripted_stream import HEAD, LAST, chunk, content, final
+from tuner.load.arena import Arrival
 from tuner.load.plain import count_plain
-from tuner.load.stream import Arrival, DecodedStream, decode
+from tuner.load.stream import DecodedStream, decode
 
 _EVENT = (
     b'data: {"index":0,"content":" fjb","tokens":[3874],"stop":false,"id_slot":-1,"tokens_predicted":1,'
