@@ -32,11 +32,12 @@ quickstart: venv ## Tune llama-server for a small real model on this machine (ha
 test: venv ## Run the tests; TUNER_TEST_REQUIRE=llama-server also compiles what they need
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: venv ## Lint, formatting, types, direction of imports, Dockerfiles
+check: venv ## Lint, formatting, types, direction of imports, reference pages, Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/reference/generate.py --check
 	$(BIN)/hadolint docker/Dockerfile.*[a-z]pu tests/unit/export/golden/Dockerfile
 
 format: venv ## Format the code and fix what ruff can fix
