@@ -12,6 +12,7 @@ from tuner.cli import (
     bench,
     builds,
     compare,
+    dashboard,
     doctor,
     export,
     flags,
@@ -62,6 +63,7 @@ app.command("args")(args.list_arguments)
 app.command("bench")(bench.bench)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("dashboard")(dashboard.dashboard)
 app.command("export")(export.export)
 app.command("doctor")(doctor.check_host)
 

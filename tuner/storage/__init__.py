@@ -34,6 +34,7 @@ from tuner.storage.study_store import (
     StudySummary,
     delete_study,
     list_studies,
+    trial_record,
 )
 from tuner.storage.tables import Tables
 
@@ -80,6 +81,7 @@ __all__ = [
     "read_url",
     "save_calibrations",
     "to_json",
+    "trial_record",
     "write_atomically",
     "write_trial",
 ]

@@ -365,6 +365,11 @@ def _records(frozen: Iterable[FrozenTrial]) -> tuple[TrialRecord, ...]:
     )
 
 
+def trial_record(trial: FrozenTrial) -> TrialRecord | None:
+    """What is stored of a trial; None while it has not ended."""
+    return loads(trial.user_attrs[_RECORD]) if _RECORD in trial.user_attrs else None
+
+
 def list_studies(storage: PatientStorage, url: str) -> tuple[StudySummary, ...]:
     """Every study in the storage, by name."""
     with translated_storage_errors(url):
