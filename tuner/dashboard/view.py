@@ -12,7 +12,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.dashboard.trial_files import TrialFiles
-from tuner.storage import StudyStore, trial_record
+from tuner.storage import StudyStore, TrialRecord
 
 
 class StudyView(BaseStorage):
@@ -23,6 +23,7 @@ class StudyView(BaseStorage):
     """
 
     def __init__(self, store: StudyStore, files: TrialFiles) -> None:
+        self._store = store
         self._storage = store.storage
         self._study_id = store.study._study_id
         self._file_text = store.file_text
@@ -54,7 +55,7 @@ class StudyView(BaseStorage):
         return self._storage.get_study_system_attrs(self._own(study_id))
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return copy.deepcopy(self._show(self._storage.get_trial(trial_id)))
+        return copy.deepcopy(self._show_all([self._storage.get_trial(trial_id)])[0])
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -62,7 +63,7 @@ class StudyView(BaseStorage):
         found: Sequence[FrozenTrial] = self._storage.get_all_trials(
             self._own(study_id), deepcopy=False, states=states
         )
-        shown = [self._show(trial) for trial in found]
+        shown = self._show_all(found)
         return copy.deepcopy(shown) if deepcopy else shown
 
     def _own(self, study_id: int) -> int:
@@ -70,11 +71,15 @@ class StudyView(BaseStorage):
             raise KeyError(f"no study {study_id} is shown here")
         return study_id
 
-    def _show(self, trial: FrozenTrial) -> FrozenTrial:
+    def _show_all(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        fresh = [t.number for t in trials if t.state.is_finished() and t._trial_id not in self._shown]
+        records = self._store.stored(fresh)
+        return [self._show(trial, records.get(trial.number)) for trial in trials]
+
+    def _show(self, trial: FrozenTrial, record: TrialRecord | None) -> FrozenTrial:
         if (shown := self._shown.get(trial._trial_id)) is not None:
             return shown
         shown = copy.copy(trial)
-        record = trial_record(trial)
         shown.user_attrs = {name: value for name, value in trial.user_attrs.items() if ":" not in name}
         if record is not None:
             told = {"state": record.state.value, "reason": record.reason, "message": record.message}

@@ -13,11 +13,9 @@ from optuna.trial import TrialState as OptunaState
 
 from tuner.report.collecting import without_collections
 from tuner.report.stored_figures import Commons, StoredFigures
-from tuner.storage import RecordUnreadable, StudyStore, TrialRecord, from_json, mark_drifted, mark_excused
-from tuner.storage.backend import translated_storage_errors
+from tuner.storage import RecordUnreadable, StudyStore, TrialRecord, from_json
 
 _T = TypeVar("_T")
-_RECORD = "tuner:record"
 
 
 class OneLook(optuna.Study):
@@ -28,7 +26,6 @@ class OneLook(optuna.Study):
         self._uncached = storage
         self._attributes: dict[str, Any] | None = None
         self._trials: list[FrozenTrial] | None = None
-        self._records: list[str] = []
 
     @property
     def user_attrs(self) -> dict[str, Any]:
@@ -41,25 +38,9 @@ class OneLook(optuna.Study):
     ) -> list[FrozenTrial]:
         """In the order of their numbers; never copies, because nobody changes them."""
         if self._trials is None:
-            self._look()
-        assert self._trials is not None  # noqa: S101  `_look` has set it
+            trials = self._uncached.get_all_trials(self._study_id, deepcopy=False)
+            self._trials = sorted(trials, key=lambda trial: trial.number)
         return [trial for trial in self._trials if states is None or trial.state in states]
-
-    def take_records(self) -> list[str]:
-        """The records of the trials that have ended, once: their text is most of what a study is."""
-        if self._trials is None:
-            self._look()
-        taken, self._records = self._records, []
-        return taken
-
-    def _look(self) -> None:
-        # Past Optuna's cache, which would keep the text of every record.
-        trials = self._uncached.get_all_trials(self._study_id, deepcopy=False)
-        self._trials = sorted(trials, key=lambda trial: trial.number)
-        for trial in self._trials:
-            text = trial.user_attrs.pop(_RECORD, None)
-            if text is not None and trial.state.is_finished():  # it is stored a moment before
-                self._records.append(text)
 
 
 class Snapshot(StudyStore):
@@ -69,11 +50,14 @@ class Snapshot(StudyStore):
 
     def __init__(self, store: StudyStore) -> None:
         super().__init__(store.storage, OneLook(store.study, store.storage), store.url)
-        self._read: dict[str, object] = {}
+        self._seen: dict[str, object] = {}
 
     def trials(self) -> tuple[TrialRecord, ...]:
         """The same records as the store has, of figures that are made when they are asked for."""
         return self._once("trials", self._trials)
+
+    def outlines(self) -> tuple[TrialRecord, ...]:
+        return self.trials()
 
     def baselines(self) -> Mapping[str, TrialRecord]:
         return self._once("baselines", super().baselines)
@@ -85,18 +69,14 @@ class Snapshot(StudyStore):
         return self._once("confirmations", super().confirmations)
 
     def _trials(self) -> tuple[TrialRecord, ...]:
+        commons = Commons()
         with without_collections():
-            with translated_storage_errors(self.url):
-                texts = self.study.take_records()
-            commons = Commons()
-            texts.reverse()  # so that each can be dropped as it is read
-            records = [_read(texts.pop(), commons) for _ in range(len(texts))]
-        return mark_excused(mark_drifted(records, self.drifts()), self.excused())
+            return self._marked(self._records(lambda text: _read(text, commons)))
 
     def _once(self, name: str, read: Callable[[], _T]) -> _T:
-        if name not in self._read:
-            self._read[name] = read()
-        return cast(_T, self._read[name])
+        if name not in self._seen:
+            self._seen[name] = read()
+        return cast(_T, self._seen[name])
 
 
 def _read(text: str, commons: Commons) -> TrialRecord:

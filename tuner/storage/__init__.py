@@ -23,6 +23,7 @@ from tuner.storage.record import (
     dumps,
     from_json,
     loads,
+    outline,
     to_json,
 )
 from tuner.storage.retention import Retention
@@ -34,7 +35,6 @@ from tuner.storage.study_store import (
     StudySummary,
     delete_study,
     list_studies,
-    trial_record,
 )
 from tuner.storage.tables import Tables
 
@@ -78,10 +78,10 @@ __all__ = [
     "mask_password",
     "noise_floor",
     "open_storage",
+    "outline",
     "read_url",
     "save_calibrations",
     "to_json",
-    "trial_record",
     "write_atomically",
     "write_trial",
 ]

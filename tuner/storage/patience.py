@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import optuna
+from optuna.trial import FrozenTrial
 from sqlalchemy.exc import (
     DBAPIError,
     IntegrityError,
@@ -23,6 +24,7 @@ from sqlalchemy.exc import (
 )
 
 from tuner.clock import Clock, SystemClock
+from tuner.storage.trial_records import Shared, hide_records
 from tuner.units import format_duration
 
 PATIENCE_S = 300.0
@@ -124,7 +126,12 @@ class PatientStorage(optuna.storages.RDBStorage):
     def __init__(self, url: str, *, engine_kwargs: dict[str, Any], patience: Patience) -> None:
         """Opening is not patient: a wrong address shall be told at once."""
         super().__init__(url, engine_kwargs=engine_kwargs)
+        hide_records(self.scoped_session)
+        self._shared = Shared()
         self.patience = patience
+
+    def _build_frozen_trial_from_trial_model(self, trial: Any) -> FrozenTrial:
+        return self._shared.share(super()._build_frozen_trial_from_trial_model(trial))
 
 
 def _patiently(operation: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tuner.errors import TunerError
@@ -79,6 +79,11 @@ class TrialRecord:
         A repeat is taken as it is, even when the host drifted again.
         """
         return self.feasible and not self.client_bound and (not self.drifted or self.repeat_of is not None)
+
+
+def outline(record: TrialRecord) -> TrialRecord:
+    """What a study needs of a past trial: without figures and command lines, which are most of a record."""
+    return replace(record, figures={}, command=(), deploy_command=())
 
 
 def to_json(record: TrialRecord) -> dict[str, Any]:

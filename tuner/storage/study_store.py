@@ -6,10 +6,10 @@ Attributes are namespaced `tuner:`, so that dashboards and other tools can share
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -21,10 +21,11 @@ from tuner.storage.backend import mask_password, translated_storage_errors
 from tuner.storage.drift import DriftWindow, mark_drifted
 from tuner.storage.excused import mark_excused
 from tuner.storage.patience import PatientStorage
-from tuner.storage.record import TrialRecord, dumps, loads
+from tuner.storage.record import TrialRecord, dumps, loads, outline
 from tuner.storage.tables import forget_study
+from tuner.storage.trial_records import RECORD, ended_numbers, read_texts
 
-_RECORD = "tuner:record"
+_T = TypeVar("_T")
 _HASH = "tuner:study-hash"
 _FILE = "tuner:study-file"
 _OBJECTIVES = "tuner:objectives"
@@ -191,9 +192,32 @@ class StudyStore:
 
     def trials(self) -> tuple[TrialRecord, ...]:
         """Records of all trials that have ended, by number; those of a drifting host say so."""
+        return self._marked(self._records(loads))
+
+    def outlines(self) -> tuple[TrialRecord, ...]:
+        """The same in outline, which is little to keep."""
+        return self._marked(self._records(lambda text: outline(loads(text))))
+
+    def whole(self, record: TrialRecord) -> TrialRecord:
+        """A trial's record as it was stored, of one in outline."""
+        assert record.number is not None  # noqa: S101  trials have numbers
+        return self.stored([record.number])[record.number]
+
+    def stored(self, numbers: Collection[int]) -> Mapping[int, TrialRecord]:
+        """Records of these trials by number, as they were stored: of those that have ended."""
+        found = self._records(loads, numbers)
+        return {record.number: record for record in found if record.number is not None}
+
+    def _marked(self, records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+        return mark_excused(mark_drifted(records, self.drifts()), self.excused())
+
+    def _records(self, make: Callable[[str], _T], numbers: Collection[int] | None = None) -> list[_T]:
+        """What `make` makes of the record of each trial that has ended, one after the other."""
+        engine, study_id = self.storage.engine, self.study._study_id
         with translated_storage_errors(self.url):
-            frozen = self.study.get_trials(deepcopy=False)
-        return mark_excused(mark_drifted(_records(frozen), self.drifts()), self.excused())
+            return self.storage.patience.call(
+                lambda: [make(text) for text in read_texts(engine, study_id, numbers)]
+            )
 
     def excused(self) -> frozenset[int]:
         """Numbers of the trials that the host made fail, as turned out after they were told."""
@@ -205,11 +229,15 @@ class StudyStore:
         with translated_storage_errors(self.url):
             self.study.set_user_attr(f"{_EXCUSED}{number}", True)
 
-    def trials_except(self, numbers: Collection[int]) -> tuple[TrialRecord, ...]:
-        """Records of trials that have ended, without these; drift is not marked."""
+    def outlines_except(self, numbers: Collection[int]) -> tuple[TrialRecord, ...]:
+        """Of trials that have ended, without these; drift is not marked."""
         with translated_storage_errors(self.url):
-            frozen = self.study.get_trials(deepcopy=False)
-        return _records(trial for trial in frozen if trial.number not in numbers)
+            fresh = self.storage.patience.call(lambda: self._ended_numbers(numbers))
+        return tuple(self._records(lambda text: outline(loads(text)), fresh)) if fresh else ()
+
+    def _ended_numbers(self, known: Collection[int]) -> tuple[int, ...]:
+        with self.storage.engine.connect() as connection:
+            return ended_numbers(connection, self.study._study_id, known)
 
     def running(self) -> tuple[FrozenTrial, ...]:
         """Trials that were asked for and never told."""
@@ -262,7 +290,7 @@ class StudyStore:
         with translated_storage_errors(self.url), suppress(optuna.exceptions.UpdateFinishedTrialError):
             for constraint in constraints:
                 trial.set_constraint(constraint.expression, constraint.violation)
-            trial.set_user_attr(_RECORD, dumps(record))
+            trial.set_user_attr(RECORD, dumps(record))
             values = record.objectives if state is OptunaState.COMPLETE else None
             self.study.tell(trial, values=values, state=state, skip_if_finished=True)
 
@@ -354,20 +382,6 @@ def _drifts(attributes: Mapping[str, Any]) -> tuple[DriftWindow, ...]:
         DriftWindow(checkpoint=r[0], first=r[1], last=r[2], ratio=r[3], device=r[4] if len(r) > 4 else "")
         for r in rows
     )
-
-
-def _records(frozen: Iterable[FrozenTrial]) -> tuple[TrialRecord, ...]:
-    """Of those that have ended; a record is stored a moment before."""
-    return tuple(
-        loads(trial.user_attrs[_RECORD])
-        for trial in frozen
-        if _RECORD in trial.user_attrs and trial.state.is_finished()
-    )
-
-
-def trial_record(trial: FrozenTrial) -> TrialRecord | None:
-    """What is stored of a trial; None while it has not ended."""
-    return loads(trial.user_attrs[_RECORD]) if _RECORD in trial.user_attrs else None
 
 
 def list_studies(storage: PatientStorage, url: str) -> tuple[StudySummary, ...]:

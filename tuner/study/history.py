@@ -1,4 +1,8 @@
-"""What a study knows while it runs: every record so far, and what follows from them."""
+"""What a study knows while it runs: every record so far, and what follows from them.
+
+Of trials it keeps outlines, so that a run of thousands needs no more memory than one of a few: their figures
+are in the storage.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,15 @@ from dataclasses import replace
 
 from tuner.model import Figure, Score, TrialConfig
 from tuner.stats import median
-from tuner.storage import DriftWindow, ProofTerms, StudyStore, TrialRecord, mark_drifted, mark_excused
+from tuner.storage import (
+    DriftWindow,
+    ProofTerms,
+    StudyStore,
+    TrialRecord,
+    mark_drifted,
+    mark_excused,
+    outline,
+)
 from tuner.study.answer import make_session
 from tuner.study.budget import charged
 from tuner.study.checkpoints import current_level
@@ -34,6 +46,7 @@ class History:
         self._known: dict[str, TrialRecord] = {}
         self.baselines: dict[str, TrialRecord] = {}
         self.trials: list[TrialRecord] = []
+        """In outline."""
         self.tried: set[str] = set()
         """Keys of the configurations that need no second proposal."""
         self.anchors: dict[str, TrialRecord] = dict(store.anchors())
@@ -44,7 +57,7 @@ class History:
         """What its launches in this run have taken."""
         for name, record in store.baselines().items():
             self.add_baseline(name, record)
-        for record in store.trials():
+        for record in store.outlines():
             self.add_trial(record)
 
     def add_baseline(self, name: str, record: TrialRecord) -> None:
@@ -54,6 +67,7 @@ class History:
 
     def add_trial(self, record: TrialRecord) -> None:
         """A trial that has ended, however."""
+        record = outline(record)
         self.trials.append(record)
         if not spoiled_by_host(record):
             self.tried.add(record.config.key)
@@ -70,7 +84,7 @@ class History:
         for window in stored.drifts[len(self.drifts) :]:
             self.learn_drift(window)
         known = {record.number for record in self.trials if record.number is not None}
-        for record in mark_drifted(self._store.trials_except(known), self.drifts):
+        for record in mark_drifted(self._store.outlines_except(known), self.drifts):
             self.add_trial(record)
             fresh.append(record)
         return tuple(fresh)
@@ -115,8 +129,13 @@ class History:
         return self.baselines.get(DEFAULT_BASELINE)
 
     def known(self, identity: str) -> TrialRecord | None:
-        """The record whose result holds for every configuration of this identity."""
+        """The record whose result holds for every configuration of this identity; a trial's in outline."""
         return self._known.get(identity)
+
+    def known_whole(self, identity: str) -> TrialRecord | None:
+        """The same with its figures. Raises StorageUnavailable."""
+        known = self._known.get(identity)
+        return known if known is None or known.number is None else self._store.whole(known)
 
     def times_spoiled(self, config: TrialConfig) -> int:
         """How often the host, a kill or an interruption ended this configuration."""

@@ -137,7 +137,7 @@ class StudyRun:
                 continue
             label = f"baseline {name}"
             identity = self._measurer.identify(config)
-            known = self._history.known(identity)
+            known = self._history.known_whole(identity)
             if known is not None and known.measured:
                 record = replace(known, label=label, number=None, config=config, reused_from=known.label)
             else:

@@ -97,7 +97,7 @@ class Trying:
         while measurer.history.known(identity) is None and self._crew.measured_elsewhere(identity):
             self._crew.rest()
             self._catch_up()
-        known = measurer.history.known(identity)
+        known = measurer.history.known_whole(identity)
         if known is None:
             return None
         return replace(
