@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.fixtures.dockerd import Dockerd
 from tests.fixtures.engine import Engine, EngineStock
 from tests.fixtures.postgres import Cluster, running_cluster
 from tests.fixtures.requirements import required, unavailable
@@ -102,6 +103,12 @@ def llama_perplexity(pytestconfig: pytest.Config, llama_server: Callable[..., Pa
 def docker_engine(pytestconfig: pytest.Config) -> Engine:
     """A real Docker engine with two local base images, `debian` and `debian_build`."""
     return pytestconfig.stash[_ENGINES].engine()
+
+
+@pytest.fixture(scope="session")
+def dockerd(pytestconfig: pytest.Config) -> Dockerd:
+    """The process of `docker_engine`, which a test may stop or kill and must start again."""
+    return pytestconfig.stash[_ENGINES].daemon()
 
 
 @pytest.fixture(scope="session")

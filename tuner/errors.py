@@ -9,7 +9,8 @@
     │   ├── ModelInvalid                                   missing, a directory, truncated, not a GGUF
     │   └── BinaryInvalid                                  not a llama-server, or one that does not run
     ├── HostError                                exit 3    this machine: stops the study
-    │   ├── ToolMissing                                    no compiler, no git, no engine
+    │   ├── ToolMissing                                    no compiler, no git, no docker
+    │   ├── EngineAway                                     nobody answers where the container engine was
     │   ├── DiskFull
     │   ├── StorageUnavailable                             the study's database
     │   ├── Busy                                           another tuner holds the lock
@@ -80,6 +81,10 @@ class HostError(TunerError):
 
 class ToolMissing(HostError):
     """A program or service that has to be on the host is not."""
+
+
+class EngineAway(HostError):
+    """The container engine does not answer: it is not running, is being restarted, or has just cut us off."""
 
 
 class DiskFull(HostError):

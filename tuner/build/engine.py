@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.build.diagnosis import out_of_space
-from tuner.errors import DiskFull, HostError, ToolMissing
+from tuner.errors import DiskFull, EngineAway, HostError, ToolMissing
 from tuner.process import Captured, ProcessTimeout, base_environment, capture, run
 
 _NEEDED = (20, 10)
 _NEEDS_BUILDX = 23
 """From this version on, docker's command line builds through a plugin only."""
+_CUT_OFF = re.compile(
+    r"Cannot connect to the Docker daemon|code = Unavailable|error reading from server: "
+    r"|transport is closing|error waiting for container: |^(?:ERROR: )?unexpected EOF$"
+    # A step that failed by itself has an exit code here; an engine that is being stopped cannot run it.
+    r"|^executor failed running \[(?!.*: exit code: \d+$)|: context canceled$"
+)
+"""What docker says when it finds nobody, or is left in the middle: the engine was stopped or restarted."""
+_LAST_LINES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +152,8 @@ def engine_error(said: str) -> HostError:
             "this user may not use the Docker engine: `sudo usermod -aG docker $USER` and log in again "
             f"(docker: {text})"
         )
-    if "Cannot connect to the Docker daemon" in text or "no such host" in text or "dial " in text:
-        return HostError(
-            f"the Docker engine does not answer: start it (`systemctl start docker`), or correct DOCKER_HOST "
-            f"(docker: {text})"
-        )
+    if "no such host" in text or "dial " in text or _CUT_OFF.search(text):
+        return _away(text)
     return HostError(f"docker: {text}")
 
 
@@ -158,8 +163,19 @@ def raise_for_engine(said: str, folder: Path, log: Path) -> None:
         raise DiskFull(
             f"no space left for images: free some (`tuner builds gc`, `docker system df`); see {log}"
         )
-    if "Cannot connect to the Docker daemon" in said or "permission denied while trying to connect" in said:
+    if "permission denied while trying to connect" in said:
         raise engine_error(said)
+    # Docker has its own last word; what a compiler says before it is not about the engine.
+    last = said.splitlines()[-_LAST_LINES:]
+    if cut := next((line for line in last if _CUT_OFF.search(line)), None):
+        raise _away(cut.strip()[-300:])
+
+
+def _away(said: str) -> EngineAway:
+    return EngineAway(
+        f"the Docker engine does not answer: start it (`systemctl start docker`), or correct DOCKER_HOST "
+        f"(docker: {said})"
+    )
 
 
 def _ask(program: Path, words: Sequence[str | Path], timeout_s: float, host: str = "") -> Captured:

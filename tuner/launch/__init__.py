@@ -10,7 +10,13 @@ from tuner.launch.command import (
     describe_command,
     variables_of,
 )
-from tuner.launch.container import ContainerEngine, ContainerLauncher, ContainerLimits, remove_leftovers
+from tuner.launch.container import (
+    ContainerEngine,
+    ContainerLauncher,
+    ContainerLimits,
+    remove_leftovers,
+    remove_own,
+)
 from tuner.launch.failures import Failure, Phase, classify_exit, find_notes, find_spoiling
 from tuner.launch.log import read_log
 from tuner.launch.port import PORTS_VARIABLE
@@ -46,6 +52,7 @@ __all__ = [
     "read_arguments",
     "read_log",
     "remove_leftovers",
+    "remove_own",
     "translate",
     "variables_of",
 ]

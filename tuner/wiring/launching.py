@@ -14,6 +14,7 @@ from tuner.launch import (
     ProcessLauncher,
     RunningServer,
     remove_leftovers,
+    remove_own,
 )
 from tuner.model import LaunchSpec
 
@@ -49,6 +50,11 @@ def remove_containers_left(study: StudyFile) -> tuple[str, ...]:
     Raises HostError.
     """
     return remove_leftovers(ContainerEngine()) if str(study.build.backend) == "docker" else ()
+
+
+def remove_own_containers() -> None:
+    """Remove those of this process, which must not be using any. Raises HostError."""
+    remove_own(ContainerEngine())
 
 
 def container_limits(study: StudyFile) -> ContainerLimits:

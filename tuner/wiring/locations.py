@@ -8,8 +8,8 @@ from pathlib import Path
 
 import optuna
 
-from tuner.errors import UserError
-from tuner.storage import PATIENCE_S, PatientStorage, default_url, open_storage
+from tuner.storage import PatientStorage, default_url, open_storage
+from tuner.wiring.patience import storage_patience_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Locations:
         """Raises UserError, StorageUnavailable."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return open_storage(
-            self.storage_url, from_argument=self.url_from_argument, patience_s=_storage_patience_s()
+            self.storage_url, from_argument=self.url_from_argument, patience_s=storage_patience_s()
         )
 
     @property
@@ -54,20 +54,6 @@ class Locations:
     def models(self) -> Path:
         """Models assembled from packages."""
         return self.state_dir / "models"
-
-
-def _storage_patience_s() -> float:
-    """How long a storage may be away: TUNER_STORAGE_PATIENCE, in seconds. Raises UserError."""
-    said = os.environ.get("TUNER_STORAGE_PATIENCE")
-    if not said:
-        return PATIENCE_S
-    try:
-        seconds = float(said)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise UserError(f"TUNER_STORAGE_PATIENCE is {said!r}: a number of seconds is wanted, such as 300")
-    return seconds
 
 
 def _xdg_state() -> Path:

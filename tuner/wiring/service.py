@@ -22,6 +22,7 @@ from tuner.storage import read_url
 from tuner.study import parse_moment
 from tuner.unattended import MARK, Service, environment_text, unit_text
 from tuner.wiring.locations import Locations
+from tuner.wiring.patience import ENGINE_PATIENCE, STORAGE_PATIENCE
 
 _SYSTEM_UNITS: Final = Path("/etc/systemd/system")
 
@@ -122,7 +123,7 @@ def _verify(name: str, text: str) -> bool:
 
 def _write_environment(path: Path, study: StudyFile, environment: Mapping[str, str]) -> bool:
     """Credentials from our environment, where only their owner reads them; False when the file is there."""
-    names = ["TUNER_STORAGE", "TUNER_STORAGE_PATIENCE"]
+    names = ["TUNER_STORAGE", STORAGE_PATIENCE, ENGINE_PATIENCE]
     if study.notify is not None:
         names += [name for name in (study.notify.url_env, study.notify.token_env) if name is not None]
     known = {name: environment[name] for name in names if environment.get(name)}

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tuner.clock import Clock, SystemClock
-from tuner.config import StudyFile, load_study
+from tuner.config import DockerBuild, StudyFile, load_study
 from tuner.devices import DeviceLocks
 from tuner.errors import UserError
 from tuner.measure import supported
@@ -27,15 +27,18 @@ from tuner.study import (
     StudyResult,
     StudyRun,
     Watcher,
+    Workbench,
     preferred_position,
 )
 from tuner.units import format_percent
 from tuner.wiring.attendance import Attendance
 from tuner.wiring.crew import make_crew
-from tuner.wiring.launching import remove_containers_left
+from tuner.wiring.engine_patience import EnginePatience
+from tuner.wiring.launching import remove_containers_left, remove_own_containers
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import find_calibration, subject_key
 from tuner.wiring.parts import Model, find_model
+from tuner.wiring.patience import engine_patience_s
 from tuner.wiring.place import find_devices, find_hardware
 from tuner.wiring.prepared import PreparedWorkbench
 from tuner.wiring.workbench import StudyWorkbench
@@ -105,11 +108,26 @@ class PreparedStudy:
             ):
                 # For all of the run from its first measurement on: what is between two trials builds, on the
                 # same processors.
-                bench = PreparedWorkbench(attendance.over(workbench, store), lambda _folder: locks.take())
+                bench = PreparedWorkbench(
+                    attendance.over(self._patient(workbench, watcher, clock), store),
+                    lambda _folder: locks.take(),
+                )
                 if worker:
                     locks.take()  # before it is given a trial that it could not measure
                 run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock, crew)
                 return attendance.ended(run.run(), store)
+
+    def _patient(self, workbench: StudyWorkbench, watcher: Watcher, clock: Clock) -> Workbench:
+        """`workbench`, waiting for an engine that is restarted, where it uses one. Raises UserError."""
+        if not isinstance(self.study.build, DockerBuild):
+            return workbench
+        return EnginePatience(
+            workbench,
+            recover=remove_own_containers,
+            watcher=watcher,
+            clock=clock,
+            wait_s=engine_patience_s(),
+        )
 
     def _calibrations(self, model: Model, watcher: Watcher) -> dict[str, Calibration]:
         """What is known of this host's noise, by objective; what a person should know of it is told."""

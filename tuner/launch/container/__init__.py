@@ -3,7 +3,7 @@
 from tuner.launch.container.engine import ContainerEngine
 from tuner.launch.container.executor import ImageExecutor
 from tuner.launch.container.launcher import ContainerLauncher
-from tuner.launch.container.leftovers import LABEL_STUDY, LABEL_TRIAL, remove_leftovers
+from tuner.launch.container.leftovers import LABEL_STUDY, LABEL_TRIAL, remove_leftovers, remove_own
 from tuner.launch.container.limits import ContainerLimits
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "ContainerLimits",
     "ImageExecutor",
     "remove_leftovers",
+    "remove_own",
 ]

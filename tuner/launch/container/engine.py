@@ -14,7 +14,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from tuner.errors import DiskFull, HostError, ToolMissing
+from tuner.errors import DiskFull, EngineAway, HostError, ToolMissing
 
 _TIMEOUT_S = 120
 """For one answer: creating a container on a busy disk takes its time."""
@@ -70,7 +70,7 @@ def engine_error(error: Exception) -> HostError:
             return kind(f"{text} (docker: {said})")
     if isinstance(error, APIError):
         return HostError(f"the Docker engine refuses a container: {said}")
-    return HostError(
+    return EngineAway(
         "the Docker engine does not answer: start it (`systemctl start docker`), or correct DOCKER_HOST"
         f" ({said})"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from requests.exceptions import ConnectionError as NoAnswer
 from requests.exceptions import Timeout
+from urllib3.exceptions import ReadTimeoutError
 
 from tuner.launch.container.engine import ContainerEngine, translated
 from tuner.launch.container.image import container_options, read_image
@@ -59,10 +60,17 @@ class ImageExecutor:
                             stderr=container.logs(stdout=False, stderr=True).decode(errors="replace"),
                         )
                 except Exception as error:
-                    if isinstance(error.__cause__, NoAnswer | Timeout):
+                    if _is_late(error.__cause__):
                         raise ProcessTimeout(
                             f"{' '.join(words)} gave no answer within {timeout_s:g} s"
                         ) from error
                     raise
             finally:
                 remove(client, name)
+
+
+def _is_late(error: BaseException | None) -> bool:
+    """Whether the engine is there and the container runs on; requests has two errors for it."""
+    if isinstance(error, NoAnswer) and not isinstance(error, Timeout):
+        return bool(error.args) and isinstance(error.args[0], ReadTimeoutError)
+    return isinstance(error, Timeout)

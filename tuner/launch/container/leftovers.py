@@ -37,5 +37,15 @@ def remove_leftovers(engine: ContainerEngine) -> tuple[str, ...]:
     return tuple(removed)
 
 
+def remove_own(engine: ContainerEngine) -> None:
+    """Remove the containers of this very process, which must not be using any. Raises HostError."""
+    with engine.client() as client:
+        ours = [f"{name}={value}" for name, value in owner_labels().items()]
+        with translated():
+            found = client.api.containers(all=True, filters={"label": ours})
+        for told in found:
+            remove(client, str(told["Id"]))
+
+
 def _runs(told: dict[str, Any]) -> bool:
     return told.get("State") not in ("exited", "dead")

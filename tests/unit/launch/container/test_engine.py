@@ -4,7 +4,7 @@ import pytest
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from tuner.errors import DiskFull, HostError, ToolMissing
+from tuner.errors import DiskFull, EngineAway, HostError, ToolMissing
 from tuner.launch.container.engine import LockingRefused, engine_error, port_was_lost, translated
 
 
@@ -34,7 +34,7 @@ def refusal(text: str) -> APIError:
         (refusal("bind source path does not exist: /m.gguf"), HostError, "must run on this host"),
         (refusal("something\n else"), HostError, "refuses a container: something else"),
         (ImageNotFound("No such image: sha256:0"), HostError, "start again to build it anew"),
-        (requests.exceptions.ConnectionError("refused"), HostError, "systemctl start docker"),
+        (requests.exceptions.ConnectionError("refused"), EngineAway, "systemctl start docker"),
         (
             DockerException("Error: PermissionError(13, 'Permission denied')"),
             HostError,
