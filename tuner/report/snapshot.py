@@ -13,7 +13,7 @@ from optuna.trial import TrialState as OptunaState
 
 from tuner.report.collecting import without_collections
 from tuner.report.stored_figures import Commons, StoredFigures
-from tuner.storage import RecordUnreadable, StudyStore, TrialRecord, from_json
+from tuner.storage import Outlined, RecordUnreadable, StudyStore, TrialRecord, from_json
 
 _T = TypeVar("_T")
 
@@ -56,8 +56,17 @@ class Snapshot(StudyStore):
         """The same records as the store has, of figures that are made when they are asked for."""
         return self._once("trials", self._trials)
 
-    def outlines(self) -> tuple[TrialRecord, ...]:
-        return self.trials()
+    def outlined(self) -> Outlined:
+        """What is read anyway, and so whole."""
+        return Outlined(
+            baselines=self.baselines(),
+            anchors=self.anchors(),
+            trials=self.trials(),
+            confirmations=self.confirmations(),
+        )
+
+    def count_running(self) -> int:
+        return len(self.running())
 
     def baselines(self) -> Mapping[str, TrialRecord]:
         return self._once("baselines", super().baselines)

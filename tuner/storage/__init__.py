@@ -29,6 +29,8 @@ from tuner.storage.record import (
 from tuner.storage.retention import Retention
 from tuner.storage.roster import BEAT_S, GONE_AFTER_S, Roster, Watch, Worker, has_ended, list_workers
 from tuner.storage.study_store import (
+    Outlined,
+    Outside,
     ProofTerms,
     SourcePin,
     StudyStore,
@@ -48,6 +50,8 @@ __all__ = [
     "DriftWindow",
     "Heartbeat",
     "NoiseFloors",
+    "Outlined",
+    "Outside",
     "PatientStorage",
     "ProofTerms",
     "RecordUnreadable",

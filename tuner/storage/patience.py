@@ -24,7 +24,7 @@ from sqlalchemy.exc import (
 )
 
 from tuner.clock import Clock, SystemClock
-from tuner.storage.trial_records import Shared, hide_records
+from tuner.storage.stored_records import Shared, hide_records, other_attributes
 from tuner.units import format_duration
 
 PATIENCE_S = 300.0
@@ -130,6 +130,10 @@ class PatientStorage(optuna.storages.RDBStorage):
         self._shared = Shared()
         self.patience = patience
 
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Without records, which are a thousand times as long as what is asked for often."""
+        return other_attributes(self.engine, study_id) or super().get_study_user_attrs(study_id)
+
     def _build_frozen_trial_from_trial_model(self, trial: Any) -> FrozenTrial:
         return self._shared.share(super()._build_frozen_trial_from_trial_model(trial))
 
@@ -172,4 +176,4 @@ for _name in (
     "set_trial_system_attr",
     "set_trial_user_attr",
 ):
-    setattr(PatientStorage, _name, _patiently(getattr(optuna.storages.RDBStorage, _name)))
+    setattr(PatientStorage, _name, _patiently(getattr(PatientStorage, _name)))

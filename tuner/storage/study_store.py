@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
+from sqlalchemy import Connection
 
 from tuner.errors import NameUnknown, StudyChanged
 from tuner.model import ConstraintValue, Direction, Objective
 from tuner.storage.backend import mask_password, translated_storage_errors
 from tuner.storage.drift import DriftWindow, mark_drifted
 from tuner.storage.excused import mark_excused
+from tuner.storage.outlines import TRIAL, Outlines
 from tuner.storage.patience import PatientStorage
 from tuner.storage.record import TrialRecord, dumps, loads, outline
-from tuner.storage.tables import forget_study
-from tuner.storage.trial_records import RECORD, ended_numbers, read_texts
+from tuner.storage.stored_records import ANCHOR, BASELINE, CONFIRMATION, RECORD, StoredRecords
+from tuner.storage.tables import Tables, forget_study
 
 _T = TypeVar("_T")
 _HASH = "tuner:study-hash"
@@ -32,12 +35,9 @@ _OBJECTIVES = "tuner:objectives"
 _PREFER = "tuner:prefer"
 _SOURCE = "tuner:source"
 _ELAPSED = "tuner:elapsed-s"
-_BASELINE = "tuner:baseline:"
-_ANCHOR = "tuner:anchor:"
 _DRIFT = "tuner:drift:"
 _EXCUSED = "tuner:excused:"
 _PROOF = "tuner:proof"
-_CONFIRMATION = "tuner:confirmation:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,17 @@ class Outside:
     drifts: tuple[DriftWindow, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlined:
+    """All records of a study in outline, by what they are stored under."""
+
+    baselines: Mapping[str, TrialRecord]
+    anchors: Mapping[str, TrialRecord]
+    trials: tuple[TrialRecord, ...]
+    """As `StudyStore.trials` has them."""
+    confirmations: Mapping[str, TrialRecord]
+
+
 class StudyStore:
     """A study that exists in the storage."""
 
@@ -90,6 +101,7 @@ class StudyStore:
         self.storage = storage
         self.study = study
         self.url = url
+        self._stored = StoredRecords(storage.engine, study._study_id)
 
     # --- opening -----------------------------------------------------------------------------------
 
@@ -173,7 +185,7 @@ class StudyStore:
     @property
     def source(self) -> SourcePin | None:
         """The tree that the results are of; None while there are none, or when nothing is compiled."""
-        if not self.baselines():
+        if not self.begun:
             return None
         with translated_storage_errors(self.url):
             found = self.study.user_attrs.get(_SOURCE)
@@ -194,9 +206,19 @@ class StudyStore:
         """Records of all trials that have ended, by number; those of a drifting host say so."""
         return self._marked(self._records(loads))
 
-    def outlines(self) -> tuple[TrialRecord, ...]:
-        """The same in outline, which is little to keep."""
-        return self._marked(self._records(lambda text: outline(loads(text))))
+    def outlined(self) -> Outlined:
+        """All records in outline, which is little to read and to keep."""
+        found = self._outlines.read()
+        return Outlined(
+            baselines=_of(found, BASELINE),
+            anchors=dict(sorted(_of(found, ANCHOR).items())),
+            trials=self._marked([record for name, record in found.items() if name.startswith(TRIAL)]),
+            confirmations=_of(found, CONFIRMATION),
+        )
+
+    @cached_property
+    def _outlines(self) -> Outlines:
+        return Outlines(Tables(self.storage, self.study._study_id, self.url), self._stored)
 
     def whole(self, record: TrialRecord) -> TrialRecord:
         """A trial's record as it was stored, of one in outline."""
@@ -213,11 +235,18 @@ class StudyStore:
 
     def _records(self, make: Callable[[str], _T], numbers: Collection[int] | None = None) -> list[_T]:
         """What `make` makes of the record of each trial that has ended, one after the other."""
-        engine, study_id = self.storage.engine, self.study._study_id
+        return self._patiently(lambda: self._stored.of_trials(make, numbers))
+
+    def _look(self, query: Callable[[Connection], _T]) -> _T:
+        def look() -> _T:
+            with self.storage.engine.connect() as connection:
+                return query(connection)
+
+        return self._patiently(look)
+
+    def _patiently(self, read: Callable[[], _T]) -> _T:
         with translated_storage_errors(self.url):
-            return self.storage.patience.call(
-                lambda: [make(text) for text in read_texts(engine, study_id, numbers)]
-            )
+            return self.storage.patience.call(read)
 
     def excused(self) -> frozenset[int]:
         """Numbers of the trials that the host made fail, as turned out after they were told."""
@@ -231,18 +260,17 @@ class StudyStore:
 
     def outlines_except(self, numbers: Collection[int]) -> tuple[TrialRecord, ...]:
         """Of trials that have ended, without these; drift is not marked."""
-        with translated_storage_errors(self.url):
-            fresh = self.storage.patience.call(lambda: self._ended_numbers(numbers))
+        fresh = self._look(lambda connection: self._stored.ended(connection, numbers))
         return tuple(self._records(lambda text: outline(loads(text)), fresh)) if fresh else ()
-
-    def _ended_numbers(self, known: Collection[int]) -> tuple[int, ...]:
-        with self.storage.engine.connect() as connection:
-            return ended_numbers(connection, self.study._study_id, known)
 
     def running(self) -> tuple[FrozenTrial, ...]:
         """Trials that were asked for and never told."""
         with translated_storage_errors(self.url):
             return tuple(self.study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)))
+
+    def count_running(self) -> int:
+        """How many there are of these."""
+        return self._look(self._stored.running)
 
     def waiting(self) -> tuple[Mapping[str, object], ...]:
         """The parameters of trials that are enqueued and not yet asked for."""
@@ -293,6 +321,7 @@ class StudyStore:
             trial.set_user_attr(RECORD, dumps(record))
             values = record.objectives if state is OptunaState.COMPLETE else None
             self.study.tell(trial, values=values, state=state, skip_if_finished=True)
+        self._outlines.add({f"{TRIAL}{trial.number}": record})
 
     def end_left(
         self,
@@ -308,31 +337,32 @@ class StudyStore:
         missing = tuple(c for c in constraints if f"constraints:{c.expression}" not in known)
         self.tell(open_trial, record, state, missing)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a baseline has been measured."""
+        return any(name.startswith(BASELINE) for name in self._look(self._stored.names))
+
     def baselines(self) -> Mapping[str, TrialRecord]:
         """Measured baselines by name."""
-        return self._named(_BASELINE)
+        return self._named(BASELINE)
 
     def store_baseline(self, name: str, record: TrialRecord) -> None:
-        with translated_storage_errors(self.url):
-            self.study.set_user_attr(_BASELINE + name, dumps(record))
+        self._store(BASELINE + name, record)
 
-    def outside(self) -> Outside:
-        """What is measured and found beside the trials, by one question to the storage."""
-        with translated_storage_errors(self.url):
-            attributes = self.study.user_attrs
+    def outside(self, known: Outside) -> Outside:
+        """What is measured and found beside the trials: what is not `known` is read."""
         return Outside(
-            baselines=_named(attributes, _BASELINE),
-            anchors=dict(sorted(_named(attributes, _ANCHOR).items())),
-            drifts=_drifts(attributes),
+            baselines={**known.baselines, **self._named(BASELINE, known.baselines)},
+            anchors=dict(sorted({**known.anchors, **self._named(ANCHOR, known.anchors)}.items())),
+            drifts=self.drifts(),
         )
 
     def anchors(self) -> Mapping[str, TrialRecord]:
         """The default baseline measured again and again, by keys that sort in time order."""
-        return dict(sorted(self._named(_ANCHOR).items()))
+        return dict(sorted(self._named(ANCHOR).items()))
 
     def store_anchor(self, key: str, record: TrialRecord) -> None:
-        with translated_storage_errors(self.url):
-            self.study.set_user_attr(_ANCHOR + key, dumps(record))
+        self._store(ANCHOR + key, record)
 
     def drifts(self) -> tuple[DriftWindow, ...]:
         """When the host changed, in time order."""
@@ -358,22 +388,22 @@ class StudyStore:
 
     def confirmations(self) -> Mapping[str, TrialRecord]:
         """Confirmation launches by their keys, also those of earlier versions and earlier finalists."""
-        return self._named(_CONFIRMATION)
+        return self._named(CONFIRMATION)
 
     def store_confirmation(self, key: str, record: TrialRecord) -> None:
+        self._store(CONFIRMATION + key, record)
+
+    def _named(self, prefix: str, known: Collection[str] = ()) -> Mapping[str, TrialRecord]:
+        return self._patiently(lambda: self._stored.of_study(prefix, known))
+
+    def _store(self, name: str, record: TrialRecord) -> None:
         with translated_storage_errors(self.url):
-            self.study.set_user_attr(_CONFIRMATION + key, dumps(record))
-
-    def _named(self, prefix: str) -> Mapping[str, TrialRecord]:
-        with translated_storage_errors(self.url):
-            attributes = self.study.user_attrs
-        return _named(attributes, prefix)
+            self.study.set_user_attr(name, dumps(record))
+        self._outlines.add({name: record})
 
 
-def _named(attributes: Mapping[str, Any], prefix: str) -> dict[str, TrialRecord]:
-    return {
-        key.removeprefix(prefix): loads(text) for key, text in attributes.items() if key.startswith(prefix)
-    }
+def _of(records: Mapping[str, TrialRecord], prefix: str) -> dict[str, TrialRecord]:
+    return {name.removeprefix(prefix): record for name, record in records.items() if name.startswith(prefix)}
 
 
 def _drifts(attributes: Mapping[str, Any]) -> tuple[DriftWindow, ...]:

@@ -1,4 +1,5 @@
-"""Tables of tuner's own beside Optuna's: who works on a study, who leads, and whose each trial is.
+"""Tables of tuner's own beside Optuna's: who works on a study, who leads, whose each trial is, and
+its records in outline.
 
 Optuna's attributes can be set, but not claimed: nothing in them says that nobody else has done so first.
 """
@@ -65,6 +66,13 @@ CLAIMS = Table(
     Column("record", Text),  # what was decided, until Optuna has been told; then ''
     UniqueConstraint("study_id", "number"),
 )
+OUTLINES = Table(
+    "tuner_outlines",
+    _metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(255), primary_key=True),  # as in `outlines.py`
+    Column("outline", Text, nullable=False),
+)
 
 
 class Tables:
@@ -126,5 +134,5 @@ def forget_study(storage: PatientStorage, study_id: int, url: str) -> None:
     with translated_storage_errors(url):
         _metadata.create_all(storage.engine)
         with storage.engine.begin() as connection:
-            for table in (CLAIMS, WORKERS, STUDIES):
+            for table in (OUTLINES, CLAIMS, WORKERS, STUDIES):
                 connection.execute(delete(table).where(table.c.study_id == study_id))

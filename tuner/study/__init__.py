@@ -12,7 +12,15 @@ from tuner.study.plan import StudyPlan, StudyResult, Workbench
 from tuner.study.ranking import best_record, pareto_front, preferred_position
 from tuner.study.samplers import SAMPLERS, make_sampler
 from tuner.study.sentences import is_proven, outcome_sentence, standing_sentence
-from tuner.study.summary import DEFAULT_BASELINE, Status, Summary, rejected, status_of, summarize
+from tuner.study.summary import (
+    DEFAULT_BASELINE,
+    Status,
+    Summary,
+    rejected,
+    status_of,
+    summarize,
+    summarize_outlines,
+)
 from tuner.study.together import Pace, Together
 
 __all__ = [
@@ -53,4 +61,5 @@ __all__ = [
     "status_of",
     "still_needed",
     "summarize",
+    "summarize_outlines",
 ]

@@ -13,6 +13,7 @@ from tuner.model import Figure, Score, TrialConfig
 from tuner.stats import median
 from tuner.storage import (
     DriftWindow,
+    Outside,
     ProofTerms,
     StudyStore,
     TrialRecord,
@@ -57,7 +58,7 @@ class History:
         """What its launches in this run have taken."""
         for name, record in store.baselines().items():
             self.add_baseline(name, record)
-        for record in store.outlines():
+        for record in store.outlined().trials:
             self.add_trial(record)
 
     def add_baseline(self, name: str, record: TrialRecord) -> None:
@@ -75,7 +76,8 @@ class History:
 
     def refresh(self) -> tuple[TrialRecord, ...]:
         """Learn what other workers have stored; their records. Raises StorageUnavailable."""
-        stored = self._store.outside()
+        known_now = Outside(baselines=self.baselines, anchors=self.anchors, drifts=())
+        stored = self._store.outside(known_now)
         fresh = [record for name, record in stored.baselines.items() if name not in self.baselines]
         for name, record in stored.baselines.items():
             if name not in self.baselines:

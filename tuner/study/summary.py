@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuner.model import Objective, Reason
-from tuner.storage import ProofTerms, StudyStore, TrialRecord, Worker, has_ended, list_workers
+from tuner.storage import Outlined, ProofTerms, StudyStore, TrialRecord, Worker, has_ended, list_workers
 from tuner.study.answer import Outcome, find_answer
 from tuner.study.budget import charged
 from tuner.study.confirmation import Confirmation, Finalist, Proof
@@ -78,15 +78,28 @@ class Status:
 
 def summarize(store: StudyStore) -> Summary:
     """Raises StorageUnavailable."""
+    return _summarize(store, store.baselines(), store.trials(), store.confirmations())
+
+
+def summarize_outlines(store: StudyStore, seen: Outlined) -> Summary:
+    """The same with records in outline, and so without a command. Raises StorageUnavailable."""
+    found = _summarize(store, seen.baselines, seen.trials, seen.confirmations)
+    return replace(found, command=None)
+
+
+def _summarize(
+    store: StudyStore,
+    stored: Mapping[str, TrialRecord],
+    trials: tuple[TrialRecord, ...],
+    confirmations: Mapping[str, TrialRecord],
+) -> Summary:
     objectives = store.objectives
-    stored = store.baselines()
     baseline = stored.get(DEFAULT_BASELINE)
     baselines = dict(sorted(stored.items(), key=lambda item: item[0] != DEFAULT_BASELINE))
-    trials = store.trials()
     records = (*baselines.values(), *trials)
     terms = store.proof_terms or ProofTerms()
     proof = Proof(objectives=objectives, prefer=store.prefer, terms=terms)
-    answer = find_answer(baselines, trials, store.confirmations(), proof)
+    answer = find_answer(baselines, trials, confirmations, proof)
     return Summary(
         name=store.name,
         objectives=objectives,
@@ -114,10 +127,11 @@ def rejected(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     )
 
 
-def status_of(store: StudyStore) -> Status:
-    """Raises StorageUnavailable."""
-    records = store.trials()
-    outside = (store.baselines(), store.anchors(), store.confirmations())
+def status_of(store: StudyStore, seen: Outlined | None = None) -> Status:
+    """`seen`: what `store.outlined()` has just said. Raises StorageUnavailable."""
+    seen = seen or store.outlined()
+    records = seen.trials
+    outside = (seen.baselines, seen.anchors, seen.confirmations)
     everything = (*records, *(record for kind in outside for record in kind.values()))
     fresh = [record for record in everything if record.reused_from is None]
     seconds = {
@@ -133,10 +147,10 @@ def status_of(store: StudyStore) -> Status:
         name=store.name,
         file_text=store.file_text,
         charged=charged(records),
-        running=len(store.running()),
+        running=store.count_running(),
         counts=dict(Counter("reused" if r.reused_from else r.state.value for r in records)),
         reasons=dict(Counter(r.reason.value for r in records if r.reason and not r.reused_from)),
-        anchors=len(store.anchors()),
+        anchors=len(seen.anchors),
         drifts=sum(window.is_drift for window in store.drifts()),
         drifted=sum(record.drifted and record.reused_from is None for record in records),
         client_bound=sum(record.client_bound and record.reused_from is None for record in records),

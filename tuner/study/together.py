@@ -104,7 +104,7 @@ class Together:
                 host=self._host,
                 hardware=self._hardware,
                 alone=self._alone,
-                begun=bool(self._store.baselines()),
+                begun=self._store.begun,
             )
             if isinstance(joined, Hardware):
                 raise HardwareDiffers(self._why_apart(joined))
@@ -232,7 +232,7 @@ class Together:
 
     def _recount(self) -> None:
         self._claims.recount(
-            {record.number: counts(record) for record in self._store.trials() if record.number is not None}
+            {r.number: counts(r) for r in self._store.outlined().trials if r.number is not None}
         )
 
     def begin(self, number: int) -> bool:
