@@ -49,7 +49,8 @@ bench: venv ## Measure tuner itself: the client's cost, agreement with others, t
 	  [ -e "$$script" ] || continue; found=1; echo "== $$script"; $(BIN)/python "$$script"; \
 	done; [ -n "$$found" ] || echo "there are no benchmarks yet"
 
-chaos: venv ## Half an hour of faults at random: is anything lost, does anything grow?
+chaos: venv ## Every state × every fault (root, an hour), then half an hour of faults at random: is anything lost?
+	$(BIN)/python chaos/matrix.py
 	$(BIN)/python chaos/soak.py
 
 clean: ## Remove .venv and all caches inside the checkout (builds and studies are elsewhere and stay)
