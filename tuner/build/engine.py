@@ -18,8 +18,9 @@ _NEEDED = (20, 10)
 _NEEDS_BUILDX = 23
 """From this version on, docker's command line builds through a plugin only."""
 _CUT_OFF = re.compile(
-    r"Cannot connect to the Docker daemon|code = Unavailable|error reading from server: "
-    r"|transport is closing|error waiting for container: |^(?:ERROR: )?unexpected EOF$"
+    r"Cannot connect to the Docker daemon|error during connect: |code = Unavailable"
+    r"|error reading from server: |transport is closing|error waiting for container: "
+    r"|^(?:ERROR: )?unexpected EOF$"
     # A step that failed by itself has an exit code here; an engine that is being stopped cannot run it.
     r"|^executor failed running \[(?!.*: exit code: \d+$)|: context canceled$"
 )

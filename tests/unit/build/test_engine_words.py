@@ -17,6 +17,7 @@ _COMPILING = "#9 [build 2/2] RUN cmake\n#9 1.0 [1/2] Building C object\n"
     [
         "unexpected EOF",
         "ERROR: unexpected EOF",
+        'error during connect: Post "http://%2Frun%2Fdocker.sock/v1.41/build?x=1": EOF',
         "executor failed running [/bin/sh -c ninja]: failed to update store for object: database not open",
         "rpc error: code = Unavailable desc = error reading from server: EOF",
         'time="2026-11-28T02:52:00Z" level=error msg="error waiting for container: unexpected EOF"',
