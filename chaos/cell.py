@@ -169,23 +169,23 @@ def check_cell(
         at_the_end.callback(cell.end)
         cell.write(model, trials=trials)
         try:
-            exit_code, reasons = _meet(cell, state, fault)
-            before = completed(cell.records())
+            exit_code, met = _meet(cell, state, fault)
             cell.start()
             again = cell.wait_for_end()
             assert again == 0, f"the same command ended with {again}"
             records = cell.records()
-            assert set(before) <= set(completed(records)), "the next run lost something"
+            assert set(completed(met)) <= set(completed(records)), "the next run lost something"
             assert not [record for record in records if record["state"] in ("running", "pending")]
             _check_nothing_left(cell, whole=True)
         except AssertionError as error:
             error.add_note(cell.told()[-3000:])
             raise
-    return f"{exit_code}" + (f" ({', '.join(reasons)})" if reasons else "")
+    reasons = ", ".join(sorted({str(record["reason"]) for record in met if record["reason"]}))
+    return f"{exit_code} ({reasons})" if reasons else f"{exit_code}"
 
 
-def _meet(cell: Cell, state: str, fault: Fault) -> tuple[int, list[str]]:
-    """The exit code, and the reasons of what did not complete."""
+def _meet(cell: Cell, state: str, fault: Fault) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code, and the records that there are then."""
     if state == "building":
         cell.ground.hold_build()
     cell.start()
@@ -203,7 +203,7 @@ def _meet(cell: Cell, state: str, fault: Fault) -> tuple[int, list[str]]:
     records = cell.records()
     lost = set(before) - set(completed(records))
     assert not lost, f"lost: {sorted(lost)}"
-    return exit_code, sorted({str(record["reason"]) for record in records if record["reason"]})
+    return exit_code, records
 
 
 def completed(records: list[dict[str, Any]]) -> list[str]:
