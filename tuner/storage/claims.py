@@ -83,14 +83,31 @@ class Claims:
         return self._tables.run(write)
 
     def share(self, ticket: int, identity: str) -> tuple[int, ...]:
-        """Say what is measured; the workers that measure the same and were first."""
+        """Say what is to be measured, unless somebody has: the workers that measure the same now.
+
+        One is among them until Optuna knows of its trial's end, for only then the others can learn of it. Who
+        is gone measures nothing.
+        """
+        measures = (
+            select(CLAIMS.c.worker)
+            .join(
+                WORKERS,
+                (WORKERS.c.study_id == CLAIMS.c.study_id) & (WORKERS.c.number == CLAIMS.c.worker),
+            )
+            .where(
+                self._mine,
+                CLAIMS.c.identity == identity,
+                CLAIMS.c.id != ticket,
+                or_(CLAIMS.c.record.is_(None), CLAIMS.c.record != _TOLD),
+                WORKERS.c.gone.is_(None),
+            )
+        )
 
         def write(connection: Connection) -> tuple[int, ...]:
-            connection.execute(update(CLAIMS).where(CLAIMS.c.id == ticket).values(identity=identity))
-            others = select(CLAIMS.c.worker).where(
-                self._mine, CLAIMS.c.identity == identity, CLAIMS.c.record.is_(None), CLAIMS.c.id < ticket
-            )
-            return tuple(connection.execute(others).scalars())
+            others = tuple(connection.execute(measures).scalars())
+            if not others:
+                connection.execute(update(CLAIMS).where(CLAIMS.c.id == ticket).values(identity=identity))
+            return others
 
         return self._tables.run(write)
 

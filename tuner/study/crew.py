@@ -81,7 +81,7 @@ class Crew(Protocol):
         ...
 
     def measured_elsewhere(self, identity: str) -> bool:
-        """Whether another worker began to measure the same before us."""
+        """Whether another worker began to measure the same before us; if not, the others wait for us."""
         ...
 
     def decide(self, record: TrialRecord) -> bool:

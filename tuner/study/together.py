@@ -241,8 +241,10 @@ class Together:
 
     def measured_elsewhere(self, identity: str) -> bool:
         assert self._ticket is not None  # noqa: S101  admitted before
-        others = self._claims.share(self._ticket, identity)
-        return bool(others) and bool({worker.number for worker in self._present()} & set(others))
+        if not self._claims.share(self._ticket, identity):
+            return False
+        self._present()  # so that who is gone measures nothing any more
+        return True
 
     def decide(self, record: TrialRecord) -> bool:
         assert self._ticket is not None  # noqa: S101  admitted before

@@ -97,6 +97,8 @@ class Trying:
         while measurer.history.known(identity) is None and self._crew.measured_elsewhere(identity):
             self._crew.rest()
             self._catch_up()
+        # Whoever measured it may have ended since we last looked.
+        self._catch_up()
         known = measurer.history.known_whole(identity)
         if known is None:
             return None

@@ -106,10 +106,13 @@ def test_of_two_that_measure_the_same_the_later_waits(tables: Tables) -> None:
     assert later is not None
     claims.assign(later, 1)
     assert claims.share(later, "same") == ()
-    assert claims.share(first, "same") == ()
-    assert claims.share(later, "same") == (0,)
-    claims.decide(first, _record(0), charged=True)
+    # Who said so first, whoever's trial was first.
+    assert claims.share(first, "same") == (0,)
     assert claims.share(later, "same") == ()
+    claims.decide(later, _record(1), charged=True)
+    assert claims.share(first, "same") == (0,), "the others cannot know of its end yet"
+    claims.told(1)
+    assert claims.share(first, "same") == ()
 
 
 def test_trials_of_an_earlier_tuner_count_and_what_turned_out_otherwise_does_not(tables: Tables) -> None:
