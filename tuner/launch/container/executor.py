@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from requests.exceptions import ConnectionError as NoAnswer
-from requests.exceptions import Timeout
+from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ReadTimeoutError
 
 from tuner.launch.container.engine import ContainerEngine, translated
@@ -60,7 +60,7 @@ class ImageExecutor:
                             stderr=container.logs(stdout=False, stderr=True).decode(errors="replace"),
                         )
                 except Exception as error:
-                    if _is_late(error.__cause__):
+                    if is_late(error.__cause__):
                         raise ProcessTimeout(
                             f"{' '.join(words)} gave no answer within {timeout_s:g} s"
                         ) from error
@@ -69,8 +69,8 @@ class ImageExecutor:
                 remove(client, name)
 
 
-def _is_late(error: BaseException | None) -> bool:
+def is_late(error: BaseException | None) -> bool:
     """Whether the engine is there and the container runs on; requests has two errors for it."""
-    if isinstance(error, NoAnswer) and not isinstance(error, Timeout):
+    if isinstance(error, NoAnswer):
         return bool(error.args) and isinstance(error.args[0], ReadTimeoutError)
-    return isinstance(error, Timeout)
+    return isinstance(error, ReadTimeout)
