@@ -56,7 +56,7 @@ def main() -> int:
             results: dict[tuple[str, str], str] = {}
             for fault in wanted:
                 for state in options.states:
-                    result, good = _try(state, fault, make_ground(), cluster, model)
+                    result, good = _try(state, fault, make_ground(), cluster, model, options.trials)
                     failed += not good
                     results[state, fault.name] = result
                     print(f"{name}, {state}, {fault.name}: {result}", file=sys.stderr, flush=True)
@@ -73,10 +73,13 @@ def _grounds(name: str, binaries: Path, cache: Path, stack: ExitStack) -> Callab
     return lambda: EngineGround(binaries, engine, dockerd)
 
 
-def _try(state: str, fault: Fault, ground: Ground, cluster: Cluster, model: Path) -> tuple[str, bool]:
+def _try(
+    state: str, fault: Fault, ground: Ground, cluster: Cluster, model: Path, trials: int
+) -> tuple[str, bool]:
     """What became of a cell, and whether that is as it should be."""
     try:
-        return check_cell(state, fault, ground, cluster, model, f"cell_{secrets.token_hex(4)}"), True
+        database = f"cell_{secrets.token_hex(4)}"
+        return check_cell(state, fault, ground, cluster, model, database, trials=trials), True
     except AssertionError as error:
         print("\n".join(getattr(error, "__notes__", ())), file=sys.stderr)
         with suppress(RuntimeError):  # it may be there by now
@@ -102,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--faults", nargs="+", choices=[fault.name for fault in FAULTS])
     parser.add_argument("--states", nargs="+", choices=STATES, default=list(STATES))
     parser.add_argument("--grounds", nargs="+", choices=(PROGRAMS, IMAGES), default=[PROGRAMS, IMAGES])
+    parser.add_argument("--trials", type=int, default=2, help="of each study")
     parser.add_argument("--cache", type=Path, default=cache_folder(), help="builds, models, engine")
     return parser.parse_args()
 
