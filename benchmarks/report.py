@@ -136,7 +136,7 @@ def make_study(state: Path, trials: int) -> None:
     store = StudyStore.open_or_create(
         storage, url, name=NAME, objectives=OBJECTIVES, prefer=None, content_hash="0", file_text=text
     )
-    folder.write_study_file(text)
+    folder.write_study_file(text, folder.path)
     chance = np.random.default_rng(1)
     baselines = {}
     for name in ("default", "today"):

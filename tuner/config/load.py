@@ -22,8 +22,8 @@ from tuner.errors import StudyFileError
 MAX_PROBLEMS: Final = 100
 
 
-def load_study(path: Path) -> StudyFile:
-    """Read and check a study file.
+def load_study(path: Path, *, paths_start_at: Path | None = None) -> StudyFile:
+    """Read and check a study file; relative paths in it start at its folder unless another is given.
 
     Raises StudyFileError whose `problems` are lines `FILE:LINE: key.path: what is wrong; what would be
     right`, one for each mistake, in the file's order.
@@ -39,7 +39,8 @@ def load_study(path: Path) -> StudyFile:
         study = None
         problems += explain(error, StudyFile, content.content)
     outline = Outline(content.content)
-    files = WorkloadFiles(path.absolute().parent)
+    folder = path.absolute().parent if paths_start_at is None else paths_start_at
+    files = WorkloadFiles(folder)
     workloads = ReadWorkloads.read(outline, files)
     problems += workloads.problems
     problems += check_figures(outline, workloads.values)
@@ -47,7 +48,7 @@ def load_study(path: Path) -> StudyFile:
     problems += check_settings(outline, workloads.values)
     if problems or study is None:
         raise _failure(path, content, problems)
-    study._folder = path.absolute().parent
+    study._folder = folder
     study._files = files
     study._workloads = tuple(workloads.values.values())
     return study

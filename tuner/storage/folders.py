@@ -2,6 +2,7 @@
 
 STATE/studies/NAME/
     study.yaml                 the study file as it was when the study began
+    study-folder.txt           the folder it was read from: its relative paths start there
     lock                       held while a run works on the study
     trials/0007/               also baselines/NAME/, anchors/NNN-N/ and confirmations/SET-BLOCK-IDENTITY/
         record.json            state, reason, figures, configuration (version in it)
@@ -64,9 +65,23 @@ class StudyFolder:
         with held:
             yield
 
-    def write_study_file(self, text: str) -> None:
-        """Keep the study file as it was when the study began."""
-        write_atomically(self.path / "study.yaml", text)
+    def write_study_file(self, text: str, folder: Path) -> None:
+        """Keep the study file as it was when the study began, and where its relative paths start."""
+        write_atomically(self.path / "study-folder.txt", f"{folder}\n")
+        write_atomically(self.study_file, text)
+
+    @property
+    def study_file(self) -> Path:
+        """The study file as the study began with it."""
+        return self.path / "study.yaml"
+
+    @property
+    def paths_start_at(self) -> Path:
+        """Where relative paths in the study file start; of studies of earlier tuners: the study's folder."""
+        try:
+            return Path((self.path / "study-folder.txt").read_text(encoding="utf-8").removesuffix("\n"))
+        except OSError:
+            return self.path
 
     def prepare(self, *parts: str) -> Path:
         """An empty folder for a trial; what an earlier, interrupted attempt left is removed."""

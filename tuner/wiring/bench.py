@@ -13,7 +13,7 @@ import httpx
 
 from tuner.build import PrebuiltBuilder
 from tuner.clock import Clock, SystemClock
-from tuner.config import DEFAULT_BASELINE, load_study
+from tuner.config import DEFAULT_BASELINE
 from tuner.errors import LoadFailed, NameUnknown, TrialError, UserError
 from tuner.launch import ProcessLauncher
 from tuner.load import HttpLoadGenerator, Target
@@ -34,7 +34,7 @@ from tuner.model import (
 from tuner.probe import NoProbe, Subject
 from tuner.score import score
 from tuner.space import Space
-from tuner.storage import StudyFolder, StudyStore
+from tuner.storage import StudyStore
 from tuner.study import SilentWatcher
 from tuner.trial import Outcome, TrialState
 from tuner.trial.repeating import Repeating, RoofFinder
@@ -45,6 +45,7 @@ from tuner.wiring.listener import arguments_of, is_here, listener
 from tuner.wiring.locations import Locations
 from tuner.wiring.parts import Artifacts, find_model
 from tuner.wiring.place import measuring_here
+from tuner.wiring.reading import stored_study
 from tuner.wiring.stages import make_stages
 from tuner.wiring.workbench import StudyWorkbench
 
@@ -142,8 +143,7 @@ def bench_trial(
         found = next((record for record in store.trials() if record.number == number), None)
     if found is None:
         raise NameUnknown(f"study {name!r} has no measured trial {number}: `tuner study trials {name}`")
-    folder = StudyFolder(locations.state_dir, name)
-    study = load_study(folder.path / "study.yaml")
+    study = stored_study(name, locations)
     clock = clock or SystemClock()
     workbench = StudyWorkbench(
         study, Space.from_study(study), find_model(study, locations), locations, SilentWatcher(), clock, store

@@ -16,18 +16,19 @@ from tuner.build import (
     find_toolchain,
 )
 from tuner.clock import Clock
-from tuner.config import DEFAULT_BASELINE, STABLE_DEFAULTS, StudyFile, load_study
+from tuner.config import DEFAULT_BASELINE, STABLE_DEFAULTS, StudyFile
 from tuner.errors import ArgumentRefused, ModelInvalid, NameUnknown, UserError
 from tuner.launch import Launcher, ProcessLauncher
 from tuner.model import Artifact, LaunchSpec, Reason, Settings, SourceTree, TrialConfig, Workload, digest
 from tuner.source import PathSource, content_hash
 from tuner.space import CanonicalFacts, Space, canonical
-from tuner.storage import StudyFolder, StudyStore, TrialRecord
+from tuner.storage import StudyStore, TrialRecord
 from tuner.study import SilentWatcher, summarize
 from tuner.weights import inspect
 from tuner.wiring.flags import find_source
 from tuner.wiring.locations import Locations
 from tuner.wiring.parts import Artifacts, Model, find_model
+from tuner.wiring.reading import stored_study
 from tuner.wiring.sides import Side
 from tuner.wiring.workbench import StudyWorkbench
 
@@ -186,7 +187,7 @@ class Resolver:
         assert side.study is not None  # noqa: S101  the caller asked
         locations = self._locations
         store = StudyStore.open(locations.open_storage(), locations.storage_url, side.study)
-        study = load_study(StudyFolder(locations.state_dir, side.study).path / "study.yaml")
+        study = stored_study(side.study, locations)
         record = _record(store, side)
         key = f"study:{side.study}"
         if key not in self._programs:

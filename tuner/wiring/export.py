@@ -11,7 +11,7 @@ from typing import Any
 
 from tuner import __version__
 from tuner.build import base_images, cmake_words, find_engine, shipped_file, shipped_recipe
-from tuner.config import DockerBuild, PrebuiltBuild, StudyFile, load_study
+from tuner.config import DockerBuild, PrebuiltBuild, StudyFile
 from tuner.errors import HostError, NameUnknown, SourceInvalid, UserError
 from tuner.export import Deployment, check_folder, write_folder
 from tuner.model import SourceTree
@@ -23,6 +23,7 @@ from tuner.trial.runner import ProgressSink
 from tuner.wiring.locations import Locations
 from tuner.wiring.pinning import fetch_pinned
 from tuner.wiring.portable import measure_portable, portable_config
+from tuner.wiring.reading import stored_study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def export_study(
     """
     store = StudyStore.open(locations.open_storage(), locations.storage_url, name)
     folder = StudyFolder(locations.state_dir, name).path
-    study = load_study(folder / "study.yaml")
+    study = stored_study(name, locations)
     summary = summarize(store)
     record = _record(store, summary, trial)
     standing, proven = standing_sentence(summary, record), is_proven(summary, record)

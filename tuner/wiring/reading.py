@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tuner.config import StudyFile, load_study
 from tuner.model import Objective
 from tuner.storage import StudyFolder, StudyStore, StudySummary, TrialRecord, list_studies
 from tuner.storage import delete_study as delete_stored_study
@@ -52,6 +53,12 @@ def delete_study(name: str, locations: Locations, say: Callable[[str], None]) ->
     with folder.locked():
         delete_stored_study(locations.open_storage(), locations.storage_url, name)
         folder.remove()
+
+
+def stored_study(name: str, locations: Locations) -> StudyFile:
+    """The study file as the study began with it, on this host. Raises StudyFileError."""
+    folder = StudyFolder(locations.state_dir, name)
+    return load_study(folder.study_file, paths_start_at=folder.paths_start_at)
 
 
 def _open(name: str, locations: Locations) -> StudyStore:

@@ -87,7 +87,7 @@ class PreparedStudy:
                 content_hash=self.study.content_hash,
                 file_text=self.file_text,
             )
-            folder.write_study_file(self.file_text)
+            folder.write_study_file(self.file_text, self.study.folder)
             if left := remove_containers_left(self.study):
                 watcher.on_note(f"removed what a killed tuner had left in the engine: {', '.join(left)}")
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)

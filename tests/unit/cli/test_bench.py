@@ -167,9 +167,10 @@ def test_a_trial_of_a_study_is_measured_again(
     binary: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "study.yaml"
+    (tmp_path / "own.gguf").symlink_to(tiny_model)
     file.write_text(f"""
 name: measured
-model: {{path: {tiny_model}}}
+model: {{path: own.gguf}}
 build: {{backend: prebuilt, binary: {binary}}}
 serve: {{context_per_request: 64}}
 space: {{args: {{threads: [1, 2]}}}}
