@@ -4,7 +4,8 @@ STATE/studies/NAME/
     study.yaml                 the study file as it was when the study began
     study-folder.txt           the folder it was read from: its relative paths start there
     lock                       held while a run works on the study
-    trials/0007/               also baselines/NAME/, anchors/NNN-N/ and confirmations/SET-BLOCK-IDENTITY/
+    trials/0007/               also baselines/NAME/, anchors/NNN-N/, confirmations/SET-BLOCK-IDENTITY/
+                               and checks/NNN/
         record.json            state, reason, figures, configuration (version in it)
         command.txt            the exact command line, quoted for a shell
         server.log  build.log  what the programs printed (build.log only where one was compiled)
@@ -24,7 +25,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tuner.errors import Busy
 from tuner.locking import raise_host_error, try_lock
@@ -32,6 +33,7 @@ from tuner.model import Measurement
 from tuner.storage.record import TrialRecord, to_json
 
 SAMPLES_VERSION = 1
+T = TypeVar("T")
 
 
 class StudyFolder:
@@ -94,6 +96,25 @@ class StudyFolder:
 
         _guarded(make, folder)
         return folder
+
+    def claim(self, kind: str) -> tuple[int, Path]:
+        """A new, empty folder `kind`/NNN with its number; no other run gets it, now or later."""
+        above = self.path / kind
+
+        def make() -> tuple[int, Path]:
+            above.mkdir(parents=True, exist_ok=True)
+            taken = [int(path.name) for path in above.iterdir() if path.name.isdecimal()]
+            number = max(taken, default=-1) + 1
+            while True:
+                folder = above / f"{number:03d}"
+                try:
+                    folder.mkdir()
+                except FileExistsError:  # another worker was quicker
+                    number += 1
+                else:
+                    return number, folder
+
+        return _guarded(make, above)
 
     def relative(self, folder: Path) -> str:
         """The form that records store."""
@@ -191,8 +212,8 @@ def _dump(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=1) + "\n"
 
 
-def _guarded(action: Callable[[], object], path: Path) -> None:
+def _guarded(action: Callable[[], T], path: Path) -> T:
     try:
-        action()
+        return action()
     except OSError as error:
         raise_host_error(error, path)

@@ -25,8 +25,6 @@ class HostCheck:
         self.suspects: list[TrialRecord] = []
         """What failed since the last success, the oldest first."""
         self._patience = IN_A_ROW
-        self.done = 0
-        """Checks in this run."""
 
     def is_due(self, record: TrialRecord, default: TrialRecord | None, *, measured_before: bool) -> bool:
         """Whether `record`, which has just ended, makes the host doubtful.
@@ -49,4 +47,3 @@ class HostCheck:
         """The default baseline could be measured: it is the configurations."""
         self.suspects.clear()
         self._patience *= 2
-        self.done += 1

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 from tuner.clock import Clock
 from tuner.errors import HostError
@@ -71,7 +72,8 @@ class Measurer:
         One that fails like those before it is the host's fault when the default baseline fails, too.
         Raises UserError, HostError, and TimeIsUp at the moment that the run has to be over.
         """
-        record = self._launch(label, number, config, identity, folder_parts, seed, as_deployed=as_deployed)
+        folder = self._folder.prepare(*folder_parts)
+        record = self._launch(label, number, config, identity, folder, seed, as_deployed=as_deployed)
         default = self.history.default
         # Finalists and baselines are launched as deployed, and have been measured in the search.
         due = self._host_check.is_due(record, default, measured_before=as_deployed)
@@ -89,13 +91,13 @@ class Measurer:
             "to see whether it is the host",
             warning=True,
         )
-        number = check.done
+        number, folder = self._folder.claim("checks")
         found = self._launch(
             f"host check {number}",
             None,
             default.config,
             default.identity,
-            ("checks", f"{number:03d}"),
+            folder,
             derive_seed(self.plan.seed, 5, number),
         )
         if found.measured:
@@ -117,12 +119,11 @@ class Measurer:
         number: int | None,
         config: TrialConfig,
         identity: str,
-        folder_parts: tuple[str, ...],
+        folder: Path,
         seed: int,
         *,
         as_deployed: bool = False,
     ) -> TrialRecord:
-        folder = self._folder.prepare(*folder_parts)
         started = self.clock.timestamp()
         until = self.plan.budget.until
         # Only what measures is cut off: what is done when the moment comes is still stored.
