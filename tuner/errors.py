@@ -13,6 +13,7 @@
     │   ├── EngineAway                                     nobody answers where the container engine was
     │   ├── DiskFull
     │   ├── StorageUnavailable                             the study's database
+    │   ├── ArtifactsUnavailable                           the store of trial folders
     │   ├── Busy                                           another tuner holds the lock
     │   └── HardwareDiffers                                the study was measured on other hardware
     ├── TrialError                               exit 1    this configuration: recorded, the study goes on
@@ -93,6 +94,10 @@ class DiskFull(HostError):
 
 class StorageUnavailable(HostError):
     """The study's storage cannot be opened or written."""
+
+
+class ArtifactsUnavailable(HostError):
+    """The store that trial folders are shared through does not answer, or refuses."""
 
 
 class Busy(HostError):

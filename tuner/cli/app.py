@@ -21,6 +21,7 @@ from tuner.cli import (
     service,
     study,
     study_read,
+    sync,
 )
 from tuner.cli.console import configure_logging, print_line
 
@@ -49,6 +50,7 @@ study_app.command("status")(study_read.status)
 study_app.command("best")(study_read.best)
 study_app.command("trials")(study_read.trials)
 study_app.command("list")(study_read.list_all)
+study_app.command("sync")(sync.sync)
 study_app.command("delete")(study_read.delete)
 model_app.command("inspect")(model.inspect_model)
 model_app.command("synth")(model.synthesize_model)

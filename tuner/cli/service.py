@@ -30,6 +30,8 @@ def install_service(
         float | None, typer.Option("--hours", min=0, metavar="H", help="As of `study run`.")
     ] = None,
     share_gpu: Annotated[bool, typer.Option("--share-gpu", help="As of `study run`.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", help="As of `study run`.")] = False,
+    gpus: Annotated[str | None, typer.Option("--gpus", metavar="all|0,1", help="As of `study run`.")] = None,
     user: Annotated[
         bool, typer.Option("--user", help="A service of this user. Default, except for root.")
     ] = False,
@@ -52,9 +54,13 @@ def install_service(
         *(() if trials is None else ("--trials", str(trials))),
         *(() if hours is None else ("--hours", f"{hours:g}")),
         *(("--share-gpu",) if share_gpu else ()),
+        *(("--worker",) if worker else ()),
+        *(() if gpus is None else ("--gpus", gpus)),
     )
     locations = wiring.Locations.resolve(state=state, storage=storage)
     study, service = wiring.describe_service(file, locations, options, until, for_system=for_system)
+    if gpus is not None:
+        wiring.check_gpus(gpus, study)
     if only_print:
         sys.stdout.write(wiring.unit_text(service))
         return

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 _TEXT: Final = {".log", ".txt", ".yaml", ".jsonl"}
-_PREFIX: Final = "artifacts:"
+ARTIFACT_PREFIX: Final = "artifacts:"
 """Of a system attribute that describes one (optuna.artifacts)."""
 
 
@@ -31,7 +31,7 @@ class TrialFiles:
             if path.is_file() and not path.name.startswith("."):
                 identity = str(path.relative_to(self._folder)).encode().hex()
                 kind = mimetypes.guess_type(path.name)[0]
-                attributes[_PREFIX + identity] = json.dumps(
+                attributes[ARTIFACT_PREFIX + identity] = json.dumps(
                     {
                         "artifact_id": identity,
                         "filename": path.name,

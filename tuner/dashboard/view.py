@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NoReturn
 
 from optuna.storages import BaseStorage
@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.dashboard.trial_files import TrialFiles
+from tuner.dashboard.trial_files import ARTIFACT_PREFIX, TrialFiles
 from tuner.storage import StudyStore, TrialRecord
 
 
@@ -52,7 +52,7 @@ class StudyView(BaseStorage):
         return {"study file": self._file_text}
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._storage.get_study_system_attrs(self._own(study_id))
+        return _unlinked(self._storage.get_study_system_attrs(self._own(study_id)))
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         return copy.deepcopy(self._show_all([self._storage.get_trial(trial_id)])[0])
@@ -80,12 +80,13 @@ class StudyView(BaseStorage):
         if (shown := self._shown.get(trial._trial_id)) is not None:
             return shown
         shown = copy.copy(trial)
+        shown.system_attrs = _unlinked(trial.system_attrs)
         shown.user_attrs = {name: value for name, value in trial.user_attrs.items() if ":" not in name}
         if record is not None:
             told = {"state": record.state.value, "reason": record.reason, "message": record.message}
             shown.user_attrs |= {name: str(value) for name, value in told.items() if value}
             shown.user_attrs |= {name: figure.value for name, figure in record.figures.items()}
-            shown.system_attrs = {**trial.system_attrs, **self._files.described(record.folder)}
+            shown.system_attrs = {**shown.system_attrs, **self._files.described(record.folder)}
         if trial.state.is_finished():
             self._shown[trial._trial_id] = shown
         return shown
@@ -128,3 +129,8 @@ class StudyView(BaseStorage):
 
     def _refuse(self) -> NoReturn:
         raise PermissionError("the dashboard shows a study and does not change it")
+
+
+def _unlinked(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Without links to parcels in an artifact store (TUNER_ARTIFACTS): the files are shown one by one."""
+    return {name: value for name, value in attributes.items() if not name.startswith(ARTIFACT_PREFIX)}

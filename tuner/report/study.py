@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,10 +24,17 @@ from tuner.study.answer import make_session
 class Study:
     """Everything that is known of one study. Tables are read when they are first asked for, and kept."""
 
-    def __init__(self, store: StudyStore, folder: Path) -> None:
+    def __init__(
+        self,
+        store: StudyStore,
+        folder: Path,
+        fetch: Callable[[Iterable[TrialRecord]], tuple[str, ...]] = lambda _: (),
+    ) -> None:
+        """`fetch` brings folders of records here that other hosts have measured, and says what it cannot."""
         self.store = Snapshot(store)
         self.folder = folder
         """Where raw samples and logs are."""
+        self._fetch = fetch
 
     @property
     def name(self) -> str:
@@ -139,9 +147,16 @@ class Study:
 
     # --- raw samples ---------------------------------------------------------------------------------
 
+    def bring_here(self, records: Iterable[TrialRecord]) -> tuple[str, ...]:
+        """Have the folders of these records on this host; sentences about those that cannot be had."""
+        return self._fetch(records)
+
     def read_samples(self, records: Iterable[TrialRecord]) -> Samples:
         """The raw samples of some records only: of thousands of trials, all are slow to read."""
-        return read_samples(self.folder, records)
+        wanted = tuple(records)
+        unfetched = self.bring_here(wanted)
+        samples = read_samples(self.folder, wanted)
+        return replace(samples, missing=(*unfetched, *samples.missing))
 
     @cached_property
     def samples(self) -> Samples:
@@ -173,6 +188,7 @@ class Study:
     @cached_property
     def versions(self) -> pd.DataFrame:
         """Host, GPU, driver, versions: one row for each record that has a folder with them."""
+        self.bring_here(self.records)
         return pd.DataFrame(
             {"label": record.label, "folder": record.folder, **found}
             for record in self.records
@@ -180,7 +196,7 @@ class Study:
         )
 
     def versions_of(self, record: TrialRecord) -> dict[str, str]:
-        """Of one record; empty where its folder has none."""
+        """Of one record; empty where its folder has none, or is on another host and was not fetched."""
         try:
             found = json.loads((self.folder / record.folder / "versions.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -1,8 +1,10 @@
 """What outlives a run: the Optuna storage and the trial folders."""
 
+from tuner.storage.artifacts import Artifacts, open_artifacts
 from tuner.storage.backend import default_url, mask_password, open_storage, read_url
 from tuner.storage.claims import Claim, Claims
 from tuner.storage.drift import DriftWindow, mark_drifted
+from tuner.storage.exchange import Exchange
 from tuner.storage.excused import mark_excused
 from tuner.storage.folders import StudyFolder, write_atomically, write_trial
 from tuner.storage.heartbeat import Heartbeat
@@ -44,10 +46,12 @@ __all__ = [
     "BEAT_S",
     "GONE_AFTER_S",
     "PATIENCE_S",
+    "Artifacts",
     "Calibration",
     "Claim",
     "Claims",
     "DriftWindow",
+    "Exchange",
     "Heartbeat",
     "NoiseFloors",
     "Outlined",
@@ -81,6 +85,7 @@ __all__ = [
     "mark_excused",
     "mask_password",
     "noise_floor",
+    "open_artifacts",
     "open_storage",
     "outline",
     "read_url",

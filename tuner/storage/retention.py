@@ -15,7 +15,7 @@ from typing import Final
 from tuner.storage.folders import write_atomically
 
 _FOLDERS: Final = ("trials", "checks")
-_KEPT: Final = frozenset({"record.json", "command.txt", "versions.json", "removed.txt"})
+_KEPT: Final = frozenset({"record.json", "command.txt", "versions.json", "removed.txt", "artifact.json"})
 _ROOM: Final = 0.9
 """Of the budget, what is left in use: the next trial does not go over it again."""
 

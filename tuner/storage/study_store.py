@@ -21,6 +21,7 @@ from tuner.errors import NameUnknown, StudyChanged
 from tuner.model import ConstraintValue, Direction, Objective
 from tuner.storage.backend import mask_password, translated_storage_errors
 from tuner.storage.drift import DriftWindow, mark_drifted
+from tuner.storage.exchange import link_to_parcel
 from tuner.storage.excused import mark_excused
 from tuner.storage.outlines import TRIAL, Outlines
 from tuner.storage.patience import PatientStorage
@@ -93,6 +94,16 @@ class Outlined:
     """As `StudyStore.trials` has them."""
     confirmations: Mapping[str, TrialRecord]
 
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """All of them, in this order."""
+        return (
+            *self.baselines.values(),
+            *self.anchors.values(),
+            *self.trials,
+            *self.confirmations.values(),
+        )
+
 
 class StudyStore:
     """A study that exists in the storage."""
@@ -102,6 +113,8 @@ class StudyStore:
         self.study = study
         self.url = url
         self._stored = StoredRecords(storage.engine, study._study_id)
+        self.links_folders = False
+        """Whether what is stored from now on gets a link to the parcel of its folder, as Optuna has links."""
 
     # --- opening -----------------------------------------------------------------------------------
 
@@ -318,6 +331,9 @@ class StudyStore:
         with translated_storage_errors(self.url), suppress(optuna.exceptions.UpdateFinishedTrialError):
             for constraint in constraints:
                 trial.set_constraint(constraint.expression, constraint.violation)
+            if self.links_folders and (link := link_to_parcel(self.name, record)):
+                # Before the trial ends: Optuna takes no attribute of a trial that has ended.
+                self.storage.set_trial_system_attr(trial._trial_id, *link)
             trial.set_user_attr(RECORD, dumps(record))
             values = record.objectives if state is OptunaState.COMPLETE else None
             self.study.tell(trial, values=values, state=state, skip_if_finished=True)
@@ -341,6 +357,15 @@ class StudyStore:
     def begun(self) -> bool:
         """Whether a baseline has been measured."""
         return any(name.startswith(BASELINE) for name in self._look(self._stored.names))
+
+    def records(self) -> tuple[TrialRecord, ...]:
+        """All: baselines, anchors, trials and confirmations in that order."""
+        return (
+            *self.baselines().values(),
+            *self.anchors().values(),
+            *self.trials(),
+            *self.confirmations().values(),
+        )
 
     def baselines(self) -> Mapping[str, TrialRecord]:
         """Measured baselines by name."""
@@ -399,6 +424,8 @@ class StudyStore:
     def _store(self, name: str, record: TrialRecord) -> None:
         with translated_storage_errors(self.url):
             self.study.set_user_attr(name, dumps(record))
+            if self.links_folders and (link := link_to_parcel(self.name, record)):
+                self.storage.set_study_system_attr(self.study._study_id, *link)
         self._outlines.add({name: record})
 
 

@@ -7,9 +7,10 @@ from tuner.wiring.calibrate import CalibrationResult, calibrate, launches_to_fin
 from tuner.wiring.compare import compare
 from tuner.wiring.comparison import CompareWatcher, ComparisonResult, FigureAnswer, Question
 from tuner.wiring.contenders import CommonGround
+from tuner.wiring.exchanging import Synced, sync_study
 from tuner.wiring.export import export_study
 from tuner.wiring.flags import FlagQuestion, examine_source_flags
-from tuner.wiring.gpus import run_on_gpus
+from tuner.wiring.gpus import check_gpus, run_on_gpus
 from tuner.wiring.locations import Locations
 from tuner.wiring.reading import all_studies, delete_study, study_records, study_status, study_summary
 from tuner.wiring.service import describe_service, install_service
@@ -33,6 +34,7 @@ __all__ = [
     "PreparedStudy",
     "Question",
     "Side",
+    "Synced",
     "all_studies",
     "bench_binary",
     "bench_server",
@@ -40,6 +42,7 @@ __all__ = [
     "cached_builds",
     "calibrate",
     "check_arguments",
+    "check_gpus",
     "collect_builds",
     "compare",
     "curve",
@@ -59,5 +62,6 @@ __all__ = [
     "study_records",
     "study_status",
     "study_summary",
+    "sync_study",
     "unit_text",
 ]

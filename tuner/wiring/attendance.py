@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -110,13 +110,20 @@ class Attendance:
         """Run what a killed run still owes."""
         self._errands.settle()
 
-    def over(self, workbench: Workbench, store: StudyStore) -> Workbench:
-        """`workbench`, which first makes the host ready for what is measured, and room on the disk."""
+    def over(
+        self, workbench: Workbench, store: StudyStore, needed: Callable[[], Collection[str]] = tuple
+    ) -> Workbench:
+        """`workbench`, which first makes the host ready for what is measured, and room on the disk.
+
+        Folders that are `needed` still are not touched.
+        """
         budget_bytes = self._study.keep.disk_bytes
         room = (
             None
             if budget_bytes is None
-            else Room(Retention(self._folder, budget_bytes), store, self.watcher, self._clock, budget_bytes)
+            else Room(
+                Retention(self._folder, budget_bytes), store, self.watcher, self._clock, budget_bytes, needed
+            )
         )
 
         def prepare(folder: Path) -> None:

@@ -71,6 +71,12 @@ def share_host(wanted: str, driver: GpuDriver | str, cores: Sequence[int]) -> tu
     )
 
 
+def check_gpus(wanted: str, study: StudyFile) -> None:
+    """What can be said of `--gpus WANTED` before any GPU is looked for. Raises UserError."""
+    refuse_gpus(study)
+    _numbers(wanted)
+
+
 def refuse_gpus(study: StudyFile) -> None:
     """Where a worker's GPU is not ours to choose. Raises UserError."""
     if isinstance(study.build, DockerBuild):

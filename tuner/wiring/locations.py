@@ -8,7 +8,8 @@ from pathlib import Path
 
 import optuna
 
-from tuner.storage import PatientStorage, default_url, open_storage
+from tuner.storage import Artifacts, PatientStorage, default_url, open_artifacts, open_storage
+from tuner.storage.artifacts import VARIABLE as ARTIFACTS_VARIABLE
 from tuner.wiring.patience import storage_patience_s
 
 
@@ -34,6 +35,11 @@ class Locations:
         return open_storage(
             self.storage_url, from_argument=self.url_from_argument, patience_s=storage_patience_s()
         )
+
+    def open_artifacts(self) -> Artifacts | None:
+        """The store that TUNER_ARTIFACTS names, for trial folders; None: they stay here. Raises UserError."""
+        said = os.environ.get(ARTIFACTS_VARIABLE)
+        return open_artifacts(said) if said else None
 
     @property
     def builds(self) -> Path:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuner.config import StudyFile, load_study
+from tuner.errors import ArtifactsUnavailable
 from tuner.model import Objective
 from tuner.storage import StudyFolder, StudyStore, StudySummary, TrialRecord, list_studies
 from tuner.storage import delete_study as delete_stored_study
 from tuner.study import Status, Summary, status_of, summarize
 from tuner.wiring.attendance import pay_after
+from tuner.wiring.exchanging import open_exchange, remove_artifacts
 from tuner.wiring.locations import Locations
 
 
@@ -27,13 +29,7 @@ def study_status(name: str, locations: Locations) -> tuple[Status, Path]:
 def study_records(name: str, locations: Locations) -> tuple[tuple[Objective, ...], tuple[TrialRecord, ...]]:
     """Objectives, and the records of baselines, anchors, trials and confirmations in that order."""
     store = _open(name, locations)
-    records = (
-        *store.baselines().values(),
-        *store.anchors().values(),
-        *store.trials(),
-        *store.confirmations().values(),
-    )
-    return store.objectives, records
+    return store.objectives, store.records()
 
 
 def all_studies(locations: Locations) -> tuple[StudySummary, ...]:
@@ -46,11 +42,17 @@ def delete_study(name: str, locations: Locations, say: Callable[[str], None]) ->
 
     Raises NameUnknown, and Busy while a run works on it.
     """
-    _open(name, locations)
+    store = _open(name, locations)
+    exchange = open_exchange(name, locations)
     folder = StudyFolder(locations.state_dir, name)
     folder.create()
     pay_after(name, locations, say)
     with folder.locked():
+        if exchange is not None:
+            try:
+                remove_artifacts(store, exchange)
+            except ArtifactsUnavailable as error:
+                say(f"what the artifact store has of study {name} stays there: {error}")
         delete_stored_study(locations.open_storage(), locations.storage_url, name)
         folder.remove()
 

@@ -11,6 +11,7 @@ from tuner import __version__
 from tuner.clock import SystemClock
 from tuner.report import Study, Written, write_report
 from tuner.storage import StudyFolder, StudyStore
+from tuner.wiring.exchanging import fetch_with, open_exchange
 from tuner.wiring.locations import Locations
 
 
@@ -27,7 +28,8 @@ def load_study(name: str, *, state: str | Path | None = None, storage: str | Non
 def open_study(name: str, locations: Locations) -> Study:
     """The same for what is resolved already."""
     store = StudyStore.open(locations.open_storage(), locations.storage_url, name)
-    return Study(store, StudyFolder(locations.state_dir, name).path)
+    folder = StudyFolder(locations.state_dir, name).path
+    return Study(store, folder, fetch_with(open_exchange(name, locations)))
 
 
 def write_study_report(

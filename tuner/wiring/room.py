@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from tuner.clock import Clock
@@ -14,13 +15,21 @@ class Room:
     """Between two measurements, when nothing is being measured."""
 
     def __init__(
-        self, retention: Retention, store: StudyStore, watcher: Watcher, clock: Clock, budget_bytes: int
+        self,
+        retention: Retention,
+        store: StudyStore,
+        watcher: Watcher,
+        clock: Clock,
+        budget_bytes: int,
+        needed: Callable[[], Collection[str]] = tuple,
     ) -> None:
+        """What is `needed` is so beside what the answer may rest on."""
         self._retention = retention
         self._store = store
         self._watcher = watcher
         self._clock = clock
         self._budget_bytes = budget_bytes
+        self._needed = needed
         self._last: Path | None = None
         self._told = False
 
@@ -37,7 +46,8 @@ class Room:
         self._last = folder
         if not retention.is_over:
             return
-        count, freed_bytes = retention.rotate(still_needed(self._store), self._clock.timestamp())
+        protected = {*still_needed(self._store), *self._needed()}
+        count, freed_bytes = retention.rotate(protected, self._clock.timestamp())
         if count:
             self._watcher.on_note(
                 f"the disk budget of {format_bytes(self._budget_bytes)} (`keep.disk`) was used up: raw "
@@ -46,7 +56,7 @@ class Room:
         elif not self._told:
             self._told = True
             self._watcher.on_note(
-                f"what the answer rests on takes more than the disk budget of "
+                f"what the answer rests on, or waits to be uploaded, takes more than the disk budget of "
                 f"{format_bytes(self._budget_bytes)} (`keep.disk`), and stays",
                 warning=True,
             )

@@ -19,6 +19,8 @@ from tuner.errors import HostError, UserError
 from tuner.locking import raise_host_error, write_whole
 from tuner.process import capture
 from tuner.storage import read_url
+from tuner.storage.artifacts import S3_VARIABLES
+from tuner.storage.artifacts import VARIABLE as ARTIFACTS_VARIABLE
 from tuner.study import parse_moment
 from tuner.unattended import MARK, Service, environment_text, unit_text
 from tuner.wiring.locations import Locations
@@ -123,7 +125,9 @@ def _verify(name: str, text: str) -> bool:
 
 def _write_environment(path: Path, study: StudyFile, environment: Mapping[str, str]) -> bool:
     """Credentials from our environment, where only their owner reads them; False when the file is there."""
-    names = ["TUNER_STORAGE", STORAGE_PATIENCE, ENGINE_PATIENCE]
+    names = ["TUNER_STORAGE", STORAGE_PATIENCE, ENGINE_PATIENCE, ARTIFACTS_VARIABLE]
+    if environment.get(ARTIFACTS_VARIABLE, "").startswith("s3://"):
+        names += S3_VARIABLES
     if study.notify is not None:
         names += [name for name in (study.notify.url_env, study.notify.token_env) if name is not None]
     known = {name: environment[name] for name in names if environment.get(name)}

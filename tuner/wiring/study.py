@@ -34,6 +34,7 @@ from tuner.units import format_percent
 from tuner.wiring.attendance import Attendance
 from tuner.wiring.crew import make_crew
 from tuner.wiring.engine_patience import EnginePatience
+from tuner.wiring.exchanging import open_exchange
 from tuner.wiring.launching import remove_containers_left, remove_own_containers
 from tuner.wiring.locations import Locations
 from tuner.wiring.noise import find_calibration, subject_key
@@ -41,6 +42,7 @@ from tuner.wiring.parts import Model, find_model
 from tuner.wiring.patience import engine_patience_s
 from tuner.wiring.place import find_devices, find_hardware
 from tuner.wiring.prepared import PreparedWorkbench
+from tuner.wiring.shipping import Shipping
 from tuner.wiring.workbench import StudyWorkbench
 
 
@@ -71,6 +73,7 @@ class PreparedStudy:
         """
         clock = clock or SystemClock()
         folder = StudyFolder(self.locations.state_dir, self.name)
+        exchange = open_exchange(self.name, self.locations)
         attendance = Attendance(self.study, folder.path, watcher, clock, share_gpu=self.share_gpu)
         watcher = attendance.watcher
         attendance.settle()
@@ -88,6 +91,8 @@ class PreparedStudy:
                 file_text=self.file_text,
             )
             folder.write_study_file(self.file_text, self.study.folder)
+            shipping = None if exchange is None else Shipping(exchange, folder.path, watcher)
+            store.links_folders = shipping is not None
             if left := remove_containers_left(self.study):
                 watcher.on_note(f"removed what a killed tuner had left in the engine: {', '.join(left)}")
             workbench = StudyWorkbench(self.study, self.space, model, self.locations, watcher, clock, store)
@@ -108,14 +113,22 @@ class PreparedStudy:
             ):
                 # For all of the run from its first measurement on: what is between two trials builds, on the
                 # same processors.
+                needed = shipping.waiting if shipping else tuple
                 bench = PreparedWorkbench(
-                    attendance.over(self._patient(workbench, watcher, clock), store),
+                    attendance.over(self._patient(workbench, watcher, clock), store, needed),
                     lambda _folder: locks.take(),
                 )
                 if worker:
                     locks.take()  # before it is given a trial that it could not measure
-                run = StudyRun(self._plan(calibrations), store, folder, bench, watcher, clock, crew)
-                return attendance.ended(run.run(), store)
+                run = StudyRun(
+                    self._plan(calibrations), store, folder, bench, shipping or watcher, clock, crew
+                )
+                if shipping is not None:
+                    shipping.begin(store)
+                result = run.run()
+                if shipping is not None:
+                    shipping.end()
+                return attendance.ended(result, store)
 
     def _patient(self, workbench: StudyWorkbench, watcher: Watcher, clock: Clock) -> Workbench:
         """`workbench`, waiting for an engine that is restarted, where it uses one. Raises UserError."""

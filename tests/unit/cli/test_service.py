@@ -107,3 +107,29 @@ def test_a_wrong_study_file_writes_nothing(
     assert run(["study", "install-service", str(file), "--user"]) == 2
     assert "serves" in capsys.readouterr().err
     assert units(tmp_path) == []
+
+
+def test_a_service_of_workers_and_of_all_gpus(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["study", "install-service", str(file), "--user", "--worker"]) == 0
+    assert " --worker\n" in units(tmp_path)[0].read_text()
+    assert run(["study", "install-service", str(file), "--user", "--gpus", "0,2", "--share-gpu"]) == 0
+    assert " --share-gpu --gpus 0,2\n" in units(tmp_path)[0].read_text()
+    capsys.readouterr()
+    before = units(tmp_path)[0].read_text()
+    assert run(["study", "install-service", str(file), "--user", "--gpus", "first"]) == 2
+    assert "write all, or numbers" in capsys.readouterr().err
+    assert units(tmp_path)[0].read_text() == before
+
+
+def test_the_store_of_trial_folders_and_its_credentials_are_the_service_s_too(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNER_ARTIFACTS", "s3://bucket/prefix")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+    assert run(["study", "install-service", str(file), "--user"]) == 0
+    text = (tmp_path / "a state/services/small.env").read_text()
+    assert 'TUNER_ARTIFACTS="s3://bucket/prefix"' in text
+    assert 'AWS_SECRET_ACCESS_KEY="s3cret"' in text
+    assert "s3cret" not in units(tmp_path)[0].read_text()

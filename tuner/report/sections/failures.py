@@ -39,6 +39,7 @@ def _parts(material: Material) -> Iterator[Part]:
         ),
     )
     for reason, found in ordered:
+        material.study.bring_here([record for record in found if not record.measured][:_EXAMPLES])
         logged = [(record, log) for record in found if (log := _log_of(material.study.folder, record))]
         for record, (name, tail) in logged[:_EXAMPLES]:
             yield Code(
