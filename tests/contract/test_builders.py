@@ -20,6 +20,7 @@ from tuner.build import (
     CachedBuilder,
     CMakeBuilder,
     PrebuiltBuilder,
+    SharedBuilder,
     Toolchain,
     find_toolchain,
 )
@@ -51,7 +52,7 @@ class Bench:
         return folder
 
 
-@pytest.fixture(params=["fake", "cached", "prebuilt", "cmake", "cached cmake", "docker"])
+@pytest.fixture(params=["fake", "cached", "shared", "prebuilt", "cmake", "cached cmake", "docker"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     folder = tmp_path / "work"
     folder.mkdir()
@@ -65,6 +66,9 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
             builder = FakeBuilder()
         case "cached":
             builder = CachedBuilder(FakeBuilder(), tmp_path / "builds")
+        case "shared":
+            (tmp_path / "share").mkdir()
+            builder = SharedBuilder(FakeBuilder(), tmp_path / "share")
         case "prebuilt":
             builder = PrebuiltBuilder(a_prebuilt(tmp_path))
         case "cmake":

@@ -15,6 +15,7 @@ from tuner.build.options import as_cmake, check_flags
 from tuner.build.prebuilt import PrebuiltBuilder
 from tuner.build.recipe import Recipe, cmake_words
 from tuner.build.server_binary import server_version
+from tuner.build.shared import SharedBuilder
 from tuner.build.toolchain import Tool, Toolchain, cpu_model, find_toolchain
 from tuner.build.verdicts import FlagEffect, FlagVerdict
 
@@ -35,6 +36,7 @@ __all__ = [
     "PrebuiltBuilder",
     "ProgressListener",
     "Recipe",
+    "SharedBuilder",
     "Tool",
     "Toolchain",
     "as_cmake",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import optuna
 
+from tuner.build.shared import VARIABLE as BUILDS_VARIABLE
+from tuner.build.shared import shared_builds
 from tuner.storage import Artifacts, PatientStorage, default_url, open_artifacts, open_storage
 from tuner.storage.artifacts import VARIABLE as ARTIFACTS_VARIABLE
 from tuner.wiring.patience import storage_patience_s
@@ -40,6 +42,12 @@ class Locations:
         """The store that TUNER_ARTIFACTS names, for trial folders; None: they stay here. Raises UserError."""
         said = os.environ.get(ARTIFACTS_VARIABLE)
         return open_artifacts(said) if said else None
+
+    @property
+    def shared_builds(self) -> Path | None:
+        """The folder that TUNER_BUILDS names, for programs that other hosts need, too. Raises UserError."""
+        said = os.environ.get(BUILDS_VARIABLE)
+        return shared_builds(said) if said else None
 
     @property
     def builds(self) -> Path:

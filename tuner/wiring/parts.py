@@ -13,6 +13,7 @@ from tuner.build import (
     CachedBuilder,
     CMakeBuilder,
     DockerBuilder,
+    SharedBuilder,
     Toolchain,
     find_engine,
     shipped_recipe,
@@ -65,7 +66,7 @@ def cmake_builder(
     target: str = SERVER,
 ) -> CachedBuilder:
     """Compiles with this host's tools, behind the cache; `target` is the program."""
-    builder = CMakeBuilder(
+    builder: Builder = CMakeBuilder(
         tree,
         fixed=Settings(),
         toolchain=toolchain,
@@ -75,6 +76,8 @@ def cmake_builder(
         source_hash=_hash_now(study, tree),
         target=target,
     )
+    if (shared := locations.shared_builds) is not None:
+        builder = SharedBuilder(builder, shared)
     origin = f"{tree.origin} ({target})" if target != SERVER else tree.origin
     return CachedBuilder(builder, locations.builds, origin=origin)
 

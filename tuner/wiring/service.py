@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from tuner.build.shared import VARIABLE as BUILDS_VARIABLE
 from tuner.config import StudyFile, load_study
 from tuner.errors import HostError, UserError
 from tuner.locking import raise_host_error, write_whole
@@ -125,7 +126,7 @@ def _verify(name: str, text: str) -> bool:
 
 def _write_environment(path: Path, study: StudyFile, environment: Mapping[str, str]) -> bool:
     """Credentials from our environment, where only their owner reads them; False when the file is there."""
-    names = ["TUNER_STORAGE", STORAGE_PATIENCE, ENGINE_PATIENCE, ARTIFACTS_VARIABLE]
+    names = ["TUNER_STORAGE", STORAGE_PATIENCE, ENGINE_PATIENCE, ARTIFACTS_VARIABLE, BUILDS_VARIABLE]
     if environment.get(ARTIFACTS_VARIABLE, "").startswith("s3://"):
         names += S3_VARIABLES
     if study.notify is not None:
