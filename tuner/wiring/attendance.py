@@ -39,6 +39,8 @@ from tuner.wiring.room import Room
 _SETTLES_WITHIN_S: Final = 15.0
 """The driver has the memory of a server that `before` has stopped a moment later than its manager says so."""
 _EVERY_S: Final = 0.5
+WORKER_GPU: Final = "TUNER_WORKER_GPU"
+"""In the environment of a worker that `--gpus` has started: the GPU, by UUID, that its containers get."""
 
 
 class Attendance:
@@ -231,6 +233,8 @@ def uses_gpus(study: StudyFile) -> bool:
 def visible_gpus(study: StudyFile, environment: Mapping[str, str]) -> str | None:
     """CUDA_VISIBLE_DEVICES as this study's servers have it; None: they see all."""
     if isinstance(study.build, DockerBuild):
+        if (only := environment.get(WORKER_GPU)) is not None:
+            return only
         match study.serve.container.gpus if study.serve.container else None:
             case int() as count:
                 return ",".join(map(str, range(count)))

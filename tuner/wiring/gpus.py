@@ -16,6 +16,7 @@ from tuner.launch import PORTS_VARIABLE
 from tuner.probe import GpuDriver, find_gpus
 from tuner.process import ChildProcess, start
 from tuner.storage import StudyFolder
+from tuner.wiring.attendance import WORKER_GPU, uses_gpus
 from tuner.wiring.locations import Locations
 
 Say = Callable[[str], None]
@@ -43,6 +44,7 @@ class GpuWorker:
         """By UUID: CUDA counts GPUs otherwise than the driver does."""
         return {
             "CUDA_VISIBLE_DEVICES": self.uuid,
+            WORKER_GPU: self.uuid,
             PORTS_VARIABLE: f"{self.ports.start}-{self.ports.stop - 1}",
         }
 
@@ -80,10 +82,13 @@ def check_gpus(wanted: str, study: StudyFile) -> None:
 def refuse_gpus(study: StudyFile) -> None:
     """Where a worker's GPU is not ours to choose. Raises UserError."""
     if isinstance(study.build, DockerBuild):
-        raise UserError(
-            "--gpus is for servers that are processes: a container's GPUs are in the study file "
-            "(`serve.container.gpus`). Start one `tuner study run FILE --worker` for each host instead"
-        )
+        if not uses_gpus(study):
+            raise UserError("--gpus: this study's containers use no GPU; run it with --worker instead")
+        if study.serve.container is not None and study.serve.container.gpus not in (None, "all"):
+            raise UserError(
+                "--gpus gives each worker's containers one GPU: take `gpus` out of serve.container, or start "
+                "`tuner study run FILE --worker` without --gpus"
+            )
     if "CUDA_VISIBLE_DEVICES" in study.serve.env:
         raise UserError("--gpus gives each worker its GPU: take CUDA_VISIBLE_DEVICES out of serve.env")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from tuner.clock import Clock
 from tuner.config import StudyFile
@@ -17,6 +20,7 @@ from tuner.launch import (
     remove_own,
 )
 from tuner.model import LaunchSpec
+from tuner.wiring.attendance import WORKER_GPU
 
 
 class ArtifactLauncher:
@@ -57,9 +61,18 @@ def remove_own_containers() -> None:
     remove_own(ContainerEngine())
 
 
-def container_limits(study: StudyFile) -> ContainerLimits:
-    """What `serve.container` says."""
+def container_limits(study: StudyFile, environment: Mapping[str, str] | None = None) -> ContainerLimits:
+    """What `serve.container` says; of a worker of `--gpus`, with its GPU and its cores alone.
+
+    A container is the engine's child, not the worker's: it has nothing of the worker's environment and cores.
+    """
     said = study.serve.container
-    if said is None:
-        return ContainerLimits()
-    return ContainerLimits(memory_bytes=said.memory_bytes, cpus=said.cpus, gpus=said.gpus)
+    limits = (
+        ContainerLimits()
+        if said is None
+        else ContainerLimits(memory_bytes=said.memory_bytes, cpus=said.cpus, gpus=said.gpus)
+    )
+    only = (os.environ if environment is None else environment).get(WORKER_GPU)
+    if only is None:
+        return limits
+    return replace(limits, gpus=(only,), cores=tuple(sorted(os.sched_getaffinity(0))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -15,13 +16,14 @@ from tests.fakes import install_fake
 from tests.fakes.fake_nvml import FakeGpu, FakeNvml
 from tuner.cli.main import run
 from tuner.clock import SystemClock
-from tuner.config import load_study
+from tuner.config import StudyFile, load_study
 from tuner.devices import DeviceLocks
 from tuner.errors import Busy, HostError, Interrupted, UserError
 from tuner.launch.port import reserve_port
 from tuner.probe import GpuDriver, find_gpus
 from tuner.wiring import gpus as gpus_module
-from tuner.wiring.gpus import GpuWorker, GpuWorkers, share_host
+from tuner.wiring.gpus import GpuWorker, GpuWorkers, refuse_gpus, share_host
+from tuner.wiring.launching import container_limits
 from tuner.wiring.place import find_devices, find_hardware
 
 STUDY = """
@@ -108,6 +110,48 @@ def test_a_study_of_the_cpu_locks_the_host(tmp_path: Path, tiny_model: Path) -> 
     assert find_devices(study, {}, _nvml()) == ("cpu",)
     assert find_hardware(study, {}, _nvml()).gpus == ()
     assert find_devices(load_study(_study(tmp_path, tiny_model)), {}, FakeNvml(no_driver=True)) == ("cpu",)
+
+
+def _in_images(folder: Path, model: Path, container: str = "", image: str = "gpu") -> StudyFile:
+    text = _study(folder, model).read_text()
+    built = f"source: {{path: {folder}}}\nbuild: {{backend: docker, image: {image}}}"
+    text = re.sub(r"build: .*", lambda _: built, text, count=1)
+    text = text.replace("context_per_request: 256", f"context_per_request: 256{container}")
+    (folder / "study.yaml").write_text(text)
+    return load_study(folder / "study.yaml")
+
+
+def test_a_worker_s_containers_have_its_gpu_and_its_cores_alone(tmp_path: Path, tiny_model: Path) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    study = _in_images(tmp_path, tiny_model, ", container: {gpus: all, memory: 1G}")
+    refuse_gpus(study)
+    for plan in share_host("1,3", _driver(), cores):
+        limits = container_limits(study, plan.environment)
+        assert limits.gpus == (plan.uuid,)
+        assert limits.memory_bytes == 1 << 30
+        assert limits.cores == tuple(cores)  # those of this process, as a worker's are its own
+        assert find_devices(study, plan.environment, _nvml()) == (plan.uuid,)
+        assert len(find_hardware(study, plan.environment, _nvml()).gpus) == 1
+    # Nobody else's containers change.
+    assert container_limits(study, {"CUDA_VISIBLE_DEVICES": "GPU-bbbb"}).gpus == "all"
+    assert container_limits(study, {}).cores is None
+    assert len(find_devices(study, {}, _nvml())) == 4
+
+
+@pytest.mark.parametrize(
+    ("container", "image", "told"),
+    [
+        (", container: {gpus: 2}", "gpu", "take `gpus` out of serve.container"),
+        (", container: {gpus: [GPU-aaaa]}", "gpu", "take `gpus` out of serve.container"),
+        (", container: {gpus: none}", "gpu", "use no GPU"),
+        ("", "cpu", "use no GPU"),
+    ],
+)
+def test_containers_whose_gpus_are_not_ours_to_give_are_refused(
+    tmp_path: Path, tiny_model: Path, container: str, image: str, told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        refuse_gpus(_in_images(tmp_path, tiny_model, container, image))
 
 
 def _study(folder: Path, model: Path) -> Path:

@@ -19,6 +19,8 @@ class ContainerLimits:
     """How many CPUs' time; 1.5 is one and a half."""
     gpus: Gpus | None = None
     """None: all when the program was built for GPUs."""
+    cores: tuple[int, ...] | None = None
+    """Which of the host's."""
 
 
 NO_LIMITS = ContainerLimits()

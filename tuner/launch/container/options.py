@@ -96,6 +96,8 @@ class ContainerOptions:
             words += [f"--memory={self.limits.memory_bytes}", f"--memory-swap={self.limits.memory_bytes}"]
         if self.limits.cpus is not None:
             words.append(f"--cpus={self.limits.cpus:g}")
+        if self.limits.cores is not None:
+            words.append(f"--cpuset-cpus={_cpuset(self.limits.cores)}")
         words += _gpu_words(self.gpus)
         words += [
             # A bare name takes the variable away, unless the shell has it.
@@ -112,6 +114,8 @@ class ContainerOptions:
             found |= {"mem_limit": self.limits.memory_bytes, "memswap_limit": self.limits.memory_bytes}
         if self.limits.cpus is not None:
             found["nano_cpus"] = round(self.limits.cpus * 1e9)
+        if self.limits.cores is not None:
+            found["cpuset_cpus"] = _cpuset(self.limits.cores)
         match self.gpus:
             case "none":
                 return found
@@ -129,6 +133,10 @@ def bind_mount(file: Mounted) -> str:
     fields = ["type=bind", f"source={file.source}", f"target={file.target}", "readonly"]
     quoted = ('"' + field.replace('"', '""') + '"' if set(field) & set(',"\n') else field for field in fields)
     return f"--mount={','.join(quoted)}"
+
+
+def _cpuset(cores: tuple[int, ...]) -> str:
+    return ",".join(map(str, cores))
 
 
 def _gpu_words(gpus: Gpus) -> list[str]:

@@ -86,6 +86,10 @@ def test_no_gpus() -> None:
 
 def test_limits() -> None:
     made = for_sdk(limits=ContainerLimits(memory_bytes=1 << 30, cpus=0.5))
+    assert "cpuset_cpus" not in made
+    pinned = ContainerLimits(cores=(0, 1, 5))
+    assert for_sdk(limits=pinned)["cpuset_cpus"] == "0,1,5"
+    assert "--cpuset-cpus=0,1,5" in options(limits=pinned).as_words()
     assert (made["mem_limit"], made["memswap_limit"], made["nano_cpus"]) == (1 << 30, 1 << 30, 500_000_000)
 
 
