@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tuner.clock import Clock, SystemClock
 from tuner.launch.arguments import ArgumentTable, read_arguments
 from tuner.launch.command import build_command, check_launch, server_environment
+from tuner.launch.log_bound import bounded
 from tuner.launch.server import (
     LaunchedServer,
     Started,
@@ -48,8 +49,9 @@ class ProcessLauncher:
         child = start(command.argv, env=server_environment(spec), log=spec.log)
         try:
             started = Started(child=child, spec=spec, command=command, port=port, log_start=log_start)
-            yield ready_server(
-                started, pid=child.pid, deploy=command.deploy, started_s=started_s, clock=self._clock
-            )
+            with bounded(spec.log):
+                yield ready_server(
+                    started, pid=child.pid, deploy=command.deploy, started_s=started_s, clock=self._clock
+                )
         finally:
             child.stop(spec.stop_grace_s)

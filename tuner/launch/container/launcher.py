@@ -20,6 +20,7 @@ from tuner.launch.container.leftovers import trial_labels
 from tuner.launch.container.lifecycle import new_name
 from tuner.launch.container.limits import NO_LIMITS, ContainerLimits
 from tuner.launch.container.options import SERVER_PORT, ContainerOptions
+from tuner.launch.log_bound import bounded
 from tuner.launch.port import reserve_port
 from tuner.launch.server import (
     LaunchedServer,
@@ -76,6 +77,7 @@ class ContainerLauncher:
         log_start = log_size(spec.log)
         started_s = self._clock.monotonic_s()
         with ExitStack() as stack:
+            stack.enter_context(bounded(spec.log))
             try:
                 options = self._options(spec, command)
                 child = stack.enter_context(self._started(spec, options, port))
