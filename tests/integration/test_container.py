@@ -52,8 +52,11 @@ def make_spec(image: str, tiny_model: Path, tmp_path: Path) -> SpecFactory:
     return make
 
 
-def launcher(engine: Engine, **limits: int) -> ContainerLauncher:
-    return ContainerLauncher(ContainerEngine(host=engine.host), limits=ContainerLimits(**limits))
+def launcher(
+    engine: Engine, *, cpus: float | None = None, memory_bytes: int | None = None
+) -> ContainerLauncher:
+    limits = ContainerLimits(cpus=cpus, memory_bytes=memory_bytes)
+    return ContainerLauncher(ContainerEngine(host=engine.host), limits=limits)
 
 
 def test_launch_ask_stop(docker_engine: Engine, make_spec: SpecFactory) -> None:
