@@ -20,6 +20,7 @@ from tuner.stats import Comparison
 from tuner.storage import StudyFolder, StudyStore, TrialRecord, to_json
 from tuner.study import Outcome, Summary, is_proven, standing_sentence, summarize
 from tuner.trial.runner import ProgressSink
+from tuner.wiring.exchanging import Fetch, fetch_with, open_exchange
 from tuner.wiring.locations import Locations
 from tuner.wiring.pinning import fetch_pinned
 from tuner.wiring.portable import measure_portable, portable_config
@@ -58,6 +59,7 @@ def export_study(
     """
     store = StudyStore.open(locations.open_storage(), locations.storage_url, name)
     folder = StudyFolder(locations.state_dir, name).path
+    fetch = fetch_with(open_exchange(name, locations))
     study = stored_study(name, locations)
     summary = summarize(store)
     record = _record(store, summary, trial)
@@ -81,7 +83,7 @@ def export_study(
         shipped=shipped_file(dockerfile).read_text(),
         ignore=shipped_file(f"{dockerfile}.dockerignore").read_text(),
         provenance={
-            **_provenance(study, store, summary, record, folder),
+            **_provenance(study, store, summary, record, folder, fetch),
             "standing": standing,
             "proven_gain": proven,
             "portable_against_measured": {figure: asdict(found) for figure, found in compared.items()},
@@ -223,8 +225,9 @@ def _words(packages: tuple[str, ...] | None) -> str | None:
 
 
 def _provenance(
-    study: StudyFile, store: StudyStore, summary: Summary, record: TrialRecord, folder: Path
+    study: StudyFile, store: StudyStore, summary: Summary, record: TrialRecord, folder: Path, fetch: Fetch
 ) -> dict[str, Any]:
+    fetch([record])  # another host may have measured it
     try:
         versions = json.loads((folder / record.folder / "versions.json").read_text())
     except (OSError, ValueError):

@@ -11,6 +11,9 @@ from tests.fixtures.ports import free_port
 from tests.fixtures.s3 import BUCKET, running_s3
 from tests.fixtures.study_case import StudyCase
 from tuner import load_study
+from tuner.dashboard import TrialFiles
+from tuner.dashboard.view import StudyView
+from tuner.storage import StudyStore, open_storage
 from tuner.storage.exchange import MARK, parcel_name
 
 
@@ -71,6 +74,14 @@ def test_another_host_reads_what_this_one_has_measured(
         assert (shared / link.artifact_id).exists()
     of_study = optuna.artifacts.get_all_artifact_meta(optuna_study)
     assert len(of_study) == len(here.baselines) + len(here.confirmations)
+    # tuner's own dashboard shows the files themselves instead.
+    store = StudyStore.open(open_storage(case.url, from_argument=False), case.url, "case")
+    view = StudyView(store, TrialFiles(case.state / "studies/case"))
+    study_id = store.study._study_id
+    shown = [*view.get_all_trials(study_id)[0].system_attrs, *view.get_study_system_attrs(study_id)]
+    links = [name.removeprefix("artifacts:") for name in shown if name.startswith("artifacts:")]
+    assert links
+    assert not any(name.endswith(".tar.gz") for name in links)
     capsys.readouterr()
     assert case.tuner("study", "delete", "case", "--yes") == 0
     assert [*shared.iterdir()] == []
