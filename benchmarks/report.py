@@ -152,6 +152,7 @@ def make_study(state: Path, trials: int) -> None:
             store.store_anchor(key, record)
     _confirm(store, folder, chance, baselines)
     store.set_elapsed(60.0 * trials)
+    store.outlined()  # which workers keep up trial by trial
 
 
 def _make_trial(store: StudyStore, folder: StudyFolder, chance: np.random.Generator, number: int) -> None:

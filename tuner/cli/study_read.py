@@ -53,11 +53,10 @@ def status(
         watch_study(name, locations, as_json=as_json)
         if as_json:
             return
-    report, folder = wiring.study_status(name, locations)
+    report, summary, folder = wiring.study_status(name, locations)
     if file:
         sys.stdout.write(report.file_text)
         return
-    summary = wiring.study_summary(name, locations)
     runs = [pulse for pulse in read_pulses(folder) if pulse.is_alive(datetime.now(UTC))]
     if as_json:
         print_json(

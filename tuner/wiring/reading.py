@@ -10,7 +10,7 @@ from tuner.errors import ArtifactsUnavailable
 from tuner.model import Objective
 from tuner.storage import StudyFolder, StudyStore, StudySummary, TrialRecord, list_studies
 from tuner.storage import delete_study as delete_stored_study
-from tuner.study import Status, Summary, status_of, summarize
+from tuner.study import Status, Summary, status_of, summarize, summarize_outlines
 from tuner.wiring.attendance import pay_after
 from tuner.wiring.exchanging import open_exchange, remove_artifacts
 from tuner.wiring.locations import Locations
@@ -21,9 +21,18 @@ def study_summary(name: str, locations: Locations) -> Summary:
     return summarize(_open(name, locations))
 
 
-def study_status(name: str, locations: Locations) -> tuple[Status, Path]:
-    """The status and the study's folder. Raises NameUnknown, StorageUnavailable."""
-    return status_of(_open(name, locations)), StudyFolder(locations.state_dir, name).path
+def study_status(name: str, locations: Locations) -> tuple[Status, Summary, Path]:
+    """The status, the answer with its records in outline, and the study's folder.
+
+    Raises NameUnknown, StorageUnavailable.
+    """
+    store = _open(name, locations)
+    seen = store.outlined()
+    return (
+        status_of(store, seen),
+        summarize_outlines(store, seen),
+        StudyFolder(locations.state_dir, name).path,
+    )
 
 
 def study_records(name: str, locations: Locations) -> tuple[tuple[Objective, ...], tuple[TrialRecord, ...]]:
