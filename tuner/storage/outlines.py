@@ -10,16 +10,28 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from tuner.errors import HostError
-from tuner.storage.record import TrialRecord, dumps, from_json, loads, outline
+from tuner.model import TrialConfig
+from tuner.storage.record import TrialRecord, from_json, loads, outline, to_json
 from tuner.storage.stored_records import StoredRecords
 from tuner.storage.tables import OUTLINES, Tables
+from tuner.trial import TrialState
 
 TRIAL = "trial:"
 """Of a name, which goes on with the trial's number; other names are those of the study's attributes."""
+
+_EMPTY: Final[Mapping[str, object]] = {
+    name: None if value is None else type(value)()
+    for name, value in to_json(
+        TrialRecord(label="", number=None, state=TrialState.COMPLETE, config=TrialConfig(), identity="")
+    ).items()
+    if not value
+}
+"""Of a record's JSON, what most outlines have."""
 
 
 class Outlines:
@@ -33,7 +45,7 @@ class Outlines:
     def add(self, outlines: Mapping[str, TrialRecord]) -> None:
         """By name, of records that are stored. Raises StorageUnavailable."""
         rows = [
-            {"study_id": self._tables.study_id, "name": name, "outline": dumps(outline(record))}
+            {"study_id": self._tables.study_id, "name": name, "outline": _dumps(outline(record))}
             for name, record in outlines.items()
         ]
         named = self._mine & (OUTLINES.c.name == bindparam("known"))
@@ -67,7 +79,9 @@ class Outlines:
         rows = [(name, text) for name, text in connection.execute(query) if name in wanted]
         # One text is read faster than ten thousand.
         found = json.loads(f"[{','.join(text for _, text in rows)}]")
-        return {name: from_json(data) for (name, _), data in zip(rows, found, strict=True)}, names
+        return {
+            name: from_json({**_EMPTY, **data}) for (name, _), data in zip(rows, found, strict=True)
+        }, names
 
     def _missing(self, names: Collection[str]) -> dict[str, TrialRecord]:
         numbers = [int(name.removeprefix(TRIAL)) for name in names if name.startswith(TRIAL)]
@@ -75,3 +89,9 @@ class Outlines:
         others = self._records.of_names([name for name in names if not name.startswith(TRIAL)])
         found = {f"{TRIAL}{record.number}": record for record in trials}
         return found | {name: outline(record) for name, record in others.items()}
+
+
+def _dumps(record: TrialRecord) -> str:
+    """Its JSON without what is empty: half as much to read."""
+    data = {name: value for name, value in to_json(record).items() if value != _EMPTY.get(name, ...)}
+    return json.dumps(data, separators=(",", ":"))
