@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
-from tuner.cli.app import app
+from tuner.cli.app import make_app
 from tuner.config import study_schema
 from tuner.model import FIGURES
 
@@ -51,7 +51,7 @@ def commands() -> Iterator[str]:
         "of tuner's own; 130 interrupted. Messages go to stderr, results to stdout. "
         "`tuner --install-completion` completes commands and options in bash, zsh, fish and PowerShell."
     )
-    for path, command in _walk(get_command(app), ("tuner",)):
+    for path, command in _walk(get_command(make_app()), ("tuner",)):
         yield ""
         yield f"## {' '.join(path)}"
         yield ""

@@ -2,72 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
 from tuner import __version__
-from tuner.cli import (
-    args,
-    bench,
-    builds,
-    compare,
-    dashboard,
-    doctor,
-    export,
-    flags,
-    model,
-    report,
-    service,
-    study,
-    study_read,
-    sync,
-)
 from tuner.cli.console import configure_logging, print_line
 
-app = typer.Typer(
-    name="tuner",
-    help="Find the llama-server build and launch settings that serve your model best, and prove it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-study_app = typer.Typer(
-    help="Run a search and read what it found.", no_args_is_help=True, rich_markup_mode=None
-)
-model_app = typer.Typer(
-    help="Look into a GGUF, or make a random-weight one.", no_args_is_help=True, rich_markup_mode=None
-)
-builds_app = typer.Typer(
-    help="The build cache and its disk use.", no_args_is_help=True, rich_markup_mode=None
-)
+_GROUPS: Final = {
+    "study": "Run a search and read what it found.",
+    "model": "Look into a GGUF, or make a random-weight one.",
+    "builds": "The build cache and its disk use.",
+}
+_COMMANDS: Final[Mapping[tuple[str, ...], tuple[str, str]]] = {
+    ("study", "run"): ("study", "run_study"),
+    ("study", "after"): ("study", "run_after"),
+    ("study", "install-service"): ("service", "install_service"),
+    ("study", "schema"): ("study", "print_schema"),
+    ("study", "status"): ("study_read", "status"),
+    ("study", "best"): ("study_read", "best"),
+    ("study", "trials"): ("study_read", "trials"),
+    ("study", "list"): ("study_read", "list_all"),
+    ("study", "sync"): ("sync", "sync"),
+    ("study", "delete"): ("study_read", "delete"),
+    ("model", "inspect"): ("model", "inspect_model"),
+    ("model", "synth"): ("model", "synthesize_model"),
+    ("builds", "list"): ("builds", "list_cached"),
+    ("builds", "gc"): ("builds", "collect_garbage"),
+    ("flags",): ("flags", "check_flags"),
+    ("args",): ("args", "list_arguments"),
+    ("bench",): ("bench", "bench"),
+    ("compare",): ("compare", "compare"),
+    ("report",): ("report", "report"),
+    ("dashboard",): ("dashboard", "dashboard"),
+    ("export",): ("export", "export"),
+    ("doctor",): ("doctor", "check_host"),
+}
+"""Where each is, in `tuner.cli`."""
 
-study_app.command("run")(study.run_study)
-study_app.command("after")(study.run_after)
-study_app.command("install-service")(service.install_service)
-study_app.command("schema")(study.print_schema)
-study_app.command("status")(study_read.status)
-study_app.command("best")(study_read.best)
-study_app.command("trials")(study_read.trials)
-study_app.command("list")(study_read.list_all)
-study_app.command("sync")(sync.sync)
-study_app.command("delete")(study_read.delete)
-model_app.command("inspect")(model.inspect_model)
-model_app.command("synth")(model.synthesize_model)
-builds_app.command("list")(builds.list_cached)
-builds_app.command("gc")(builds.collect_garbage)
 
-app.add_typer(study_app, name="study")
-app.add_typer(model_app, name="model")
-app.add_typer(builds_app, name="builds")
-app.command("flags")(flags.check_flags)
-app.command("args")(args.list_arguments)
-app.command("bench")(bench.bench)
-app.command("compare")(compare.compare)
-app.command("report")(report.report)
-app.command("dashboard")(dashboard.dashboard)
-app.command("export")(export.export)
-app.command("doctor")(doctor.check_host)
+def make_app(words: Sequence[str] = ()) -> typer.Typer:
+    """The tree; of a command that `words` begin with, that branch alone: the others take long to import."""
+    app = typer.Typer(
+        name="tuner",
+        help="Find the llama-server build and launch settings that serve your model best, and prove it.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(common)
+    named = {path: where for path, where in _COMMANDS.items() if tuple(words[: len(path)]) == path}
+    groups: dict[str, typer.Typer] = {}
+    for path, (module, function) in (named or _COMMANDS).items():
+        parent = app
+        if len(path) > 1:
+            if path[0] not in groups:
+                groups[path[0]] = typer.Typer(
+                    help=_GROUPS[path[0]], no_args_is_help=True, rich_markup_mode=None
+                )
+                app.add_typer(groups[path[0]], name=path[0])
+            parent = groups[path[0]]
+        parent.command(path[-1])(getattr(import_module(f"tuner.cli.{module}"), function))
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,7 +74,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def common(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to stderr.")] = False,
     version: Annotated[

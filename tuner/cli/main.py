@@ -15,7 +15,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from tuner.cli.app import app
+from tuner.cli.app import make_app
 from tuner.cli.console import note
 from tuner.errors import DiskFull, Interrupted, TunerError, UserError
 
@@ -41,7 +41,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
     try:
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(make_app(sys.argv[1:] if argv is None else argv))
         result = command.main(
             args=list(argv) if argv is not None else None, prog_name="tuner", standalone_mode=False
         )

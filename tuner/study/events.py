@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tuner.storage import TrialRecord
-from tuner.trial.runner import Progress
+
+if TYPE_CHECKING:  # whoever reads a study launches nothing
+    from tuner.trial.runner import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

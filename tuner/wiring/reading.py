@@ -1,18 +1,13 @@
-"""Read and delete studies. Needs neither the study file nor a compiler."""
+"""Read studies. Needs neither the study file nor a compiler."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tuner.config import StudyFile, load_study
-from tuner.errors import ArtifactsUnavailable
 from tuner.model import Objective
 from tuner.storage import StudyFolder, StudyStore, StudySummary, TrialRecord, list_studies
-from tuner.storage import delete_study as delete_stored_study
 from tuner.study import Status, Summary, status_of, summarize, summarize_outlines
-from tuner.wiring.attendance import pay_after
-from tuner.wiring.exchanging import open_exchange, remove_artifacts
 from tuner.wiring.locations import Locations
 
 
@@ -44,26 +39,6 @@ def study_records(name: str, locations: Locations) -> tuple[tuple[Objective, ...
 def all_studies(locations: Locations) -> tuple[StudySummary, ...]:
     """Every study in the storage. Raises StorageUnavailable."""
     return list_studies(locations.open_storage(), locations.storage_url)
-
-
-def delete_study(name: str, locations: Locations, say: Callable[[str], None]) -> None:
-    """Delete a study from storage and disk; what `after` a killed run of it owes is run before.
-
-    Raises NameUnknown, and Busy while a run works on it.
-    """
-    store = _open(name, locations)
-    exchange = open_exchange(name, locations)
-    folder = StudyFolder(locations.state_dir, name)
-    folder.create()
-    pay_after(name, locations, say)
-    with folder.locked():
-        if exchange is not None:
-            try:
-                remove_artifacts(store, exchange)
-            except ArtifactsUnavailable as error:
-                say(f"what the artifact store has of study {name} stays there: {error}")
-        delete_stored_study(locations.open_storage(), locations.storage_url, name)
-        folder.remove()
 
 
 def stored_study(name: str, locations: Locations) -> StudyFile:
