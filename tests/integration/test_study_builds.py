@@ -110,6 +110,25 @@ def test_each_program_is_compiled_once(case: Case, capsys: pytest.CaptureFixture
     assert {build.key: (build.folder / "llama-server").stat().st_mtime_ns for build in builds} == before
 
 
+def test_another_host_of_the_kind_takes_what_this_one_has_compiled(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUNER_BUILDS", "builds")
+    assert case.study_run("--trials", "2") == 2
+    assert "TUNER_BUILDS is 'builds'" in capsys.readouterr().err
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("TUNER_BUILDS", str(shared))
+    assert case.study_run() == 0
+    built = list_builds(case.state / "builds")
+    assert {path.name for path in shared.iterdir()} == {build.key for build in built}
+    case.state = tmp_path / "another-host"
+    assert case.study_run() == 0
+    taken = list_builds(case.state / "builds")
+    assert {build.key for build in taken} == {build.key for build in built}
+    assert all("taken from" in (build.folder / "build.log").read_text() for build in taken)
+
+
 def test_an_inert_flag_is_told_once_before_the_first_build_and_makes_no_second_trial(
     case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:
