@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ _SDIST: Final = "llama-cpp-python==0.3.36"
 
 ELSEWHERE: Final = {
     "tuner study run studies/rtx5090.yaml": "an RTX 5090",
+    "tuner export rtx5090": "the study of an RTX 5090",
     "tuner study run FILE --gpus all": "NVIDIA GPUs; tests/unit/wiring/test_gpus.py with simulated ones",
     "tuner study run FILE --worker": "several hosts; tests/integration/test_workers.py",
     "tuner dashboard": "goes on until Ctrl-C; tests/unit/report/test_dashboard.py",
@@ -35,6 +37,7 @@ ELSEWHERE: Final = {
 
 SHORTER: Final = {
     "--sweep clients=1,2,4,8,16": "--sweep clients=1,2 --launches 1 --requests 4",
+    "--clients 4 --calibrate": "--clients 1 --requests 2 --output-tokens 8 --calibrate --launches 8",
     "--clients 4 ubatch-size": "--clients 2 --requests 4 ubatch-size",
     "--clients 4": "--clients 2 --requests 4 --prompt-tokens 16 --output-tokens 8 --launches 1",
     "quickstart:best": "quickstart:0",  # the best of two trials may be the default itself
@@ -43,6 +46,7 @@ SHORTER: Final = {
     "ubatch-size=1024": "ubatch-size=1024 --minutes 0.1",
     'KMP_BLOCKTIME=0"': 'KMP_BLOCKTIME=0" --requests 4 --output-tokens 16 --minutes 0.1',
     "GGML_OPENMP=OFF": "GGML_OPENMP=OFF --minutes 0.1",
+    "--trace-speed 4": "--trace-speed 100",
     "--preset 8b": "--preset tiny",
     f"--source {_SDIST}": "--source ./llama.cpp",
 }
@@ -108,7 +112,8 @@ def workplace(
         (folder / name).symlink_to(target)
     write_serving_llama(folder / "llama.cpp", server, pause=folder / "pause")
     (folder / "studies").mkdir()
-    for name in ("quickstart", "kv-cache"):
+    shutil.copytree(_ROOT / "studies/data", folder / "studies/data")
+    for name in ("quickstart", "kv-cache", "trace", "open-loop"):
         text = STUDY.format(name=name).replace("model.gguf", "../model.gguf")
         (folder / f"studies/{name}.yaml").write_text(text.replace("llama-server}", "../llama-server}"))
     (folder / "my-study.yaml").write_text(STUDY.format(name="my-study"))
