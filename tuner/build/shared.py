@@ -20,13 +20,12 @@ from typing import Any, Final
 from tuner.build.base import Builder, ProgressListener
 from tuner.build.server_binary import server_version
 from tuner.clock import Clock, SystemClock
-from tuner.errors import BinaryInvalid, UserError
+from tuner.errors import BinaryInvalid
 from tuner.locking import raise_host_error
 from tuner.model import Artifact, BuildPlan, Settings
 
 _log = logging.getLogger(__name__)
 
-VARIABLE: Final = "TUNER_BUILDS"
 _VERSION: Final = 1
 _META: Final = "build.json"
 
@@ -130,14 +129,6 @@ class SharedBuilder:
                     raise
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-
-
-def shared_builds(said: str) -> Path:
-    """The folder that TUNER_BUILDS names. Raises UserError."""
-    folder = Path(said).expanduser()
-    if not folder.is_absolute() or "://" in said:
-        raise UserError(f"{VARIABLE} is {said!r}: the path of a folder from / on is wanted")
-    return folder
 
 
 def _read(entry: Path, plan: BuildPlan) -> dict[str, Any] | None:

@@ -6,18 +6,11 @@ twice does no harm.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from optuna.artifacts import FileSystemArtifactStore
-from optuna.artifacts.exceptions import ArtifactNotFound
-
-from tuner.errors import ArtifactsUnavailable, UserError
+from tuner.errors import UserError
 
 VARIABLE: Final = "TUNER_ARTIFACTS"
 S3_VARIABLES: Final = (
@@ -77,52 +70,6 @@ def open_artifacts(said: str) -> Artifacts:
         raise UserError(
             f"{VARIABLE} is {said!r}: the path of a folder from / on, or s3://bucket/prefix, is wanted"
         )
+    from tuner.storage.artifacts_folder import FolderArtifacts  # Optuna's stores take a while to import
+
     return FolderArtifacts(folder)
-
-
-class FolderArtifacts:
-    """A folder that hosts share. tuner does not make it: what lies below an empty mount point is lost."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._store = FileSystemArtifactStore(folder)
-
-    @property
-    def where(self) -> str:
-        return str(self._folder)
-
-    def put(self, name: str, parcel: BinaryIO) -> None:
-        partial = f".{name}.{os.uname().nodename}-{os.getpid()}"
-        with self._translated():
-            try:
-                self._store.write(partial, parcel)
-                (self._folder / partial).replace(self._folder / name)
-            finally:
-                with suppress(OSError):
-                    (self._folder / partial).unlink()
-
-    def get(self, name: str, into: BinaryIO) -> None:
-        with self._translated():
-            try:
-                reader = self._store.open_reader(name)
-            except ArtifactNotFound as error:
-                if not self._folder.is_dir():
-                    raise FileNotFoundError from error
-                raise ArtifactMissing(name) from error
-            with reader:
-                shutil.copyfileobj(reader, into, 1 << 20)
-
-    def remove(self, name: str) -> None:
-        with self._translated(), suppress(ArtifactNotFound):
-            self._store.remove(name)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise ArtifactsUnavailable(
-                f"there is no folder {self._folder}: make or mount it, tuner does not"
-            ) from error
-        except OSError as error:
-            raise ArtifactsUnavailable(f"{self._folder}: {error.strerror or error}") from error

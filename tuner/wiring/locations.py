@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import optuna
 
-from tuner.build.shared import VARIABLE as BUILDS_VARIABLE
-from tuner.build.shared import shared_builds
+from tuner.errors import UserError
 from tuner.storage import Artifacts, PatientStorage, default_url, open_artifacts, open_storage
 from tuner.storage.artifacts import VARIABLE as ARTIFACTS_VARIABLE
 from tuner.wiring.patience import storage_patience_s
+
+BUILDS_VARIABLE: Final = "TUNER_BUILDS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,12 @@ class Locations:
     def shared_builds(self) -> Path | None:
         """The folder that TUNER_BUILDS names, for programs that other hosts need, too. Raises UserError."""
         said = os.environ.get(BUILDS_VARIABLE)
-        return shared_builds(said) if said else None
+        if not said:
+            return None
+        folder = Path(said).expanduser()
+        if not folder.is_absolute() or "://" in said:
+            raise UserError(f"{BUILDS_VARIABLE} is {said!r}: the path of a folder from / on is wanted")
+        return folder
 
     @property
     def builds(self) -> Path:

@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from tuner.build.shared import VARIABLE as BUILDS_VARIABLE
 from tuner.config import StudyFile, load_study
 from tuner.errors import HostError, UserError
 from tuner.locking import raise_host_error, write_whole
@@ -24,7 +23,7 @@ from tuner.storage.artifacts import S3_VARIABLES
 from tuner.storage.artifacts import VARIABLE as ARTIFACTS_VARIABLE
 from tuner.study import parse_moment
 from tuner.unattended import MARK, Service, environment_text, unit_text
-from tuner.wiring.locations import Locations
+from tuner.wiring.locations import BUILDS_VARIABLE, Locations
 from tuner.wiring.patience import ENGINE_PATIENCE, STORAGE_PATIENCE
 
 _SYSTEM_UNITS: Final = Path("/etc/systemd/system")

@@ -12,8 +12,7 @@ import pytest
 from tests.fakes.fake_builder import FakeBuilder
 from tests.fixtures.builders import run_build
 from tuner.build import CachedBuilder, SharedBuilder
-from tuner.build.shared import shared_builds
-from tuner.errors import BuildFailed, UserError
+from tuner.errors import BuildFailed
 from tuner.model import Settings
 
 
@@ -123,9 +122,3 @@ def test_what_fails_is_not_shared(share: Path, tmp_path: Path) -> None:
     with pytest.raises(BuildFailed):
         run_build(SharedBuilder(fake, share), tmp_path)
     assert [*share.iterdir()] == []
-
-
-@pytest.mark.parametrize("said", ["builds", "s3://bucket", "http://host/builds"])
-def test_what_is_no_folder_is_the_user_s_mistake(said: str) -> None:
-    with pytest.raises(UserError, match="TUNER_BUILDS"):
-        shared_builds(said)
