@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import BinaryIO, Final
+from importlib.util import find_spec
+from typing import BinaryIO
 
 from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -18,22 +19,13 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from tuner.errors import ArtifactsUnavailable, UserError
 from tuner.storage.artifacts import ArtifactMissing
 
-try:
-    import boto3
-    from boto3.exceptions import Boto3Error
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError as error:
-    raise UserError("a store in S3 needs its client: pip install 'llama-tuner[s3]'") from error
-
-_LIMITS: Final = Config(connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 2})
-"""A study does not stand still for long because of a store: it tries again after the next trial."""
-
 
 class S3Artifacts:
-    """A bucket; `prefix` stands before every name."""
+    """A bucket; `prefix` stands before every name. Raises UserError where boto3 is not installed."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
+        if find_spec("boto3") is None:
+            raise UserError("a store in S3 needs its client: pip install 'llama-tuner[s3]'")
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -60,11 +52,19 @@ class S3Artifacts:
 
     @cached_property
     def _store(self) -> Boto3ArtifactStore:
+        import boto3
+        from botocore.config import Config
+
+        # A study does not stand still for long because of a store: it tries again after the next trial.
+        limits = Config(connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 2})
         # Without a copy in memory: whoever gives us a file does not need it any more.
-        return Boto3ArtifactStore(self._bucket, boto3.client("s3", config=_LIMITS), avoid_buf_copy=True)
+        return Boto3ArtifactStore(self._bucket, boto3.client("s3", config=limits), avoid_buf_copy=True)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
         try:
             yield
         except (BotoCoreError, ClientError, Boto3Error, ValueError, OSError) as error:
