@@ -156,7 +156,9 @@ def _run(file: Path, state: Path) -> tuple[list[Sample], int, str]:
     samples: list[Sample] = []
     log = state.with_name("told")
     with log.open("wb") as told:
-        run = start_study(file, state, stderr=told)
+        # Nothing is measured here: a study beside it is none of its business.
+        own = {"TUNER_DEVICE_LOCKS": str(state.with_name("locks"))}
+        run = start_study(file, state, stderr=told, environment=own)
         process = psutil.Process(run.pid)
         while run.poll() is None:
             try:

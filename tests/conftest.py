@@ -142,6 +142,14 @@ def tiny_model(test_cache: Path) -> Path:
         return path if path.exists() else synthesize(path, preset("tiny"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _device_locks_of_fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same for what fixtures of more than one test measure."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TUNER_DEVICE_LOCKS", str(tmp_path_factory.mktemp("device-locks")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def device_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of this test's own: what else goes on on this host is none of its business."""
