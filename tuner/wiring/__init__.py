@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from tuner.unattended import unit_text
     from tuner.wiring.attendance import pay_after, study_pulses
     from tuner.wiring.bench import BenchPlan, BenchResult, bench_binary, bench_server, bench_trial
-    from tuner.wiring.calibrate import CalibrationResult, calibrate, launches_to_find
-    from tuner.wiring.compare import compare
+    from tuner.wiring.calibrating import CalibrationResult, calibrate, launches_to_find
+    from tuner.wiring.comparing import compare
     from tuner.wiring.comparison import CompareWatcher, ComparisonResult, FigureAnswer, Question
     from tuner.wiring.contenders import CommonGround
     from tuner.wiring.deleting import delete_study
@@ -30,7 +30,7 @@ else:
         {
             "BenchPlan": "tuner.wiring.bench",
             "BenchResult": "tuner.wiring.bench",
-            "CalibrationResult": "tuner.wiring.calibrate",
+            "CalibrationResult": "tuner.wiring.calibrating",
             "CommonGround": "tuner.wiring.contenders",
             "CompareWatcher": "tuner.wiring.comparison",
             "ComparisonResult": "tuner.wiring.comparison",
@@ -48,11 +48,11 @@ else:
             "bench_server": "tuner.wiring.bench",
             "bench_trial": "tuner.wiring.bench",
             "cached_builds": "tuner.wiring.tools",
-            "calibrate": "tuner.wiring.calibrate",
+            "calibrate": "tuner.wiring.calibrating",
             "check_arguments": "tuner.wiring.tools",
             "check_gpus": "tuner.wiring.gpus",
             "collect_builds": "tuner.wiring.tools",
-            "compare": "tuner.wiring.compare",
+            "compare": "tuner.wiring.comparing",
             "curve": "tuner.wiring.sweep",
             "delete_study": "tuner.wiring.deleting",
             "describe_knee": "tuner.wiring.sweep",
@@ -60,7 +60,7 @@ else:
             "examine_source_flags": "tuner.wiring.flags",
             "export_study": "tuner.wiring.export",
             "install_service": "tuner.wiring.service",
-            "launches_to_find": "tuner.wiring.calibrate",
+            "launches_to_find": "tuner.wiring.calibrating",
             "parse_side": "tuner.wiring.sides",
             "pay_after": "tuner.wiring.attendance",
             "prepare_study": "tuner.wiring.study",

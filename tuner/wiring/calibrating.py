@@ -15,7 +15,7 @@ from tuner.model import FIGURES, Figure, Score, Workload
 from tuner.stats import floor_that_shows, least_blocks, noise_floor_of, planned_blocks
 from tuner.storage import Calibration, save_calibrations
 from tuner.trial.runner import ProgressSink
-from tuner.wiring.compare import make_contender
+from tuner.wiring.comparing import make_contender
 from tuner.wiring.contenders import CommonGround, Resolver, build, check_arguments
 from tuner.wiring.launch_pairs import Block, LaunchPairs
 from tuner.wiring.locations import Locations
