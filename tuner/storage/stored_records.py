@@ -45,6 +45,8 @@ def hide_records(sessions: scoped_session) -> None:  # type: ignore[type-arg]  #
 
 
 def _without_records(state: ORMExecuteState) -> None:
+    if state.bind_mapper is not None and state.bind_mapper.class_ is models.StudyModel:
+        return  # what is loaded from there is a study that is being deleted, and its records must go with it
     if state.is_select and not state.is_column_load and not state.is_relationship_load:
         state.statement = state.statement.options(with_loader_criteria(_Attribute, _Attribute.key != RECORD))
 
