@@ -30,16 +30,9 @@ from tuner.storage.record import (
 )
 from tuner.storage.retention import Retention
 from tuner.storage.roster import BEAT_S, GONE_AFTER_S, Roster, Watch, Worker, has_ended, list_workers
-from tuner.storage.study_store import (
-    Outlined,
-    Outside,
-    ProofTerms,
-    SourcePin,
-    StudyStore,
-    StudySummary,
-    delete_study,
-    list_studies,
-)
+from tuner.storage.studies import StudySummary, list_studies
+from tuner.storage.study_parts import Outlined, Outside, ProofTerms, SourcePin
+from tuner.storage.study_store import StudyStore, delete_study
 from tuner.storage.tables import Tables
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -27,6 +27,8 @@ from tuner.storage.outlines import TRIAL, Outlines
 from tuner.storage.patience import PatientStorage
 from tuner.storage.record import TrialRecord, dumps, loads, outline
 from tuner.storage.stored_records import ANCHOR, BASELINE, CONFIRMATION, RECORD, StoredRecords
+from tuner.storage.studies import list_studies
+from tuner.storage.study_parts import Outlined, Outside, ProofTerms, SourcePin
 from tuner.storage.tables import Tables, forget_study
 
 _T = TypeVar("_T")
@@ -39,70 +41,6 @@ _ELAPSED = "tuner:elapsed-s"
 _DRIFT = "tuner:drift:"
 _EXCUSED = "tuner:excused:"
 _PROOF = "tuner:proof"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudySummary:
-    """One row of `study list`."""
-
-    name: str
-    trials: int
-    started: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourcePin:
-    """The source tree that a study is about."""
-
-    origin: str
-    """As in `SourceTree`."""
-    content_hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProofTerms:
-    """On what terms finalists are launched afresh."""
-
-    finalists: int = 3
-    """At most."""
-    launches: int = 12
-    """Of each finalist and baseline, at most."""
-    seed: int = 0
-    log_sd: float = 0.04
-    """How much launches differ, as the standard deviation of the figure's logarithm: finalists are chosen by
-    it, and nothing is judged. (3.8 % were seen on Gemma 3 270M.)"""
-    floors: Mapping[str, float] = field(default_factory=dict)
-    """By figure the host's noise floor: no smaller relative difference is called one. Absent: unknown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
-    """What a study has beside its trials."""
-
-    baselines: Mapping[str, TrialRecord]
-    anchors: Mapping[str, TrialRecord]
-    drifts: tuple[DriftWindow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlined:
-    """All records of a study in outline, by what they are stored under."""
-
-    baselines: Mapping[str, TrialRecord]
-    anchors: Mapping[str, TrialRecord]
-    trials: tuple[TrialRecord, ...]
-    """As `StudyStore.trials` has them."""
-    confirmations: Mapping[str, TrialRecord]
-
-    @property
-    def records(self) -> tuple[TrialRecord, ...]:
-        """All of them, in this order."""
-        return (
-            *self.baselines.values(),
-            *self.anchors.values(),
-            *self.trials,
-            *self.confirmations.values(),
-        )
 
 
 class StudyStore:
@@ -438,20 +376,6 @@ def _drifts(attributes: Mapping[str, Any]) -> tuple[DriftWindow, ...]:
     return tuple(
         DriftWindow(checkpoint=r[0], first=r[1], last=r[2], ratio=r[3], device=r[4] if len(r) > 4 else "")
         for r in rows
-    )
-
-
-def list_studies(storage: PatientStorage, url: str) -> tuple[StudySummary, ...]:
-    """Every study in the storage, by name."""
-    with translated_storage_errors(url):
-        summaries = optuna.get_all_study_summaries(storage=storage)
-    return tuple(
-        StudySummary(
-            name=summary.study_name,
-            trials=summary.n_trials,
-            started=summary.datetime_start.isoformat(timespec="seconds") if summary.datetime_start else None,
-        )
-        for summary in sorted(summaries, key=lambda summary: summary.study_name)
     )
 
 
