@@ -201,6 +201,7 @@ def prepare_study(
     """
     deadline = None if until is None else Deadline.parse(until, datetime.now().astimezone())
     study = load_study(file)
+    _ = locations.shared_builds  # a mistake in its name is told before anything is fetched
     _check_figures(study)
     if study.quality_plan is not None and study.quality_plan.text is not None:
         read_text(Path(study.quality_plan.text))

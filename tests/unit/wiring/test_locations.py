@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tuner.cli.main import run
 from tuner.errors import UserError
 from tuner.wiring import Locations
 
@@ -26,3 +27,13 @@ def test_what_is_no_folder_for_builds_is_the_user_s_mistake(
     monkeypatch.setenv("TUNER_BUILDS", said)
     with pytest.raises(UserError, match="TUNER_BUILDS"):
         _ = Locations.resolve(state=tmp_path, storage=None).shared_builds
+
+
+def test_such_a_mistake_is_told_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUNER_BUILDS", "builds")
+    file = Path(__file__).parents[3] / "studies/quickstart.yaml"
+    assert run(["study", "run", str(file), "--state", str(tmp_path / "state")]) == 2
+    assert "TUNER_BUILDS" in capsys.readouterr().err
+    assert not (tmp_path / "state" / "sources").exists()
